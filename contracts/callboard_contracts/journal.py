@@ -1,0 +1,29 @@
+"""The journal's one message: a record is one turn of one actor."""
+
+import msgspec
+
+from callboard_contracts import guard, run
+
+Event = run.Event | guard.Event
+
+
+class Record(msgspec.Struct, tag="journal.record.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """One turn: what caused it and what happened. It is fenced on the actor's last record.
+
+    That record's sequence (`prev`) is in the header `Nats-Expected-Last-Subject-Sequence`, which the broker stores.
+    """
+
+    causes: tuple[str, ...]
+    """The `ce-id` of every input that this turn took."""
+    events: tuple[Event, ...]
+    facts: int = 0
+    """The revision of the registry that the decision saw."""
+    state: msgspec.Raw = msgspec.Raw(b"")
+    """Every so often: the actor's state after this record, from which a reader may start."""
+    genesis: int = 0
+    """With `state`: the sequence of the actor's first record, which a snapshot does not repeat."""
+
+
+def granted(record: Record) -> guard.Granted | None:
+    """Return the grant that an executor finds in a record it pulled."""
+    return next((event for event in record.events if isinstance(event, guard.Granted)), None)

@@ -1,0 +1,137 @@
+"""The run: what the planner records, and what can be said to a run."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from callboard_contracts.call import Call
+from callboard_contracts.goal import Submit
+from callboard_contracts.units import MicroUsd
+
+Status = Literal["running", "completed", "failed", "unachievable", "cancelled", "refused"]
+
+Settlement = tuple[str, MicroUsd, int]
+"""A call, what it cost, and the tokens it used."""
+
+IN_FULL = -1
+"""A settlement's cost when nobody knows it: the guard commits the whole reservation."""
+
+
+class Accepted(msgspec.Struct, tag="run.accepted.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """The first record of a run: the goal as it was taken, with everything that was looked up for it, pinned."""
+
+    goal: Submit
+    goal_digest: str
+    contract: dict[str, Any]
+    tools: tuple[str, ...] | None = None
+    """The tools it may use; absent: every tool that is offered at the time."""
+    model: str
+    skill: str = ""
+    skill_digest: str = ""
+    parent: str = ""
+    """The run that asked for this one; this run's id is the call's id."""
+    deadline_ms: int
+    """When its wall time is over, ms since 1970."""
+    traceparent: str = ""
+
+
+class Refused(msgspec.Struct, tag="run.refused.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """The first and only record of a run that could not be started."""
+
+    code: str
+    message: str
+    skill: str = ""
+    parent: str = ""
+    goal_digest: str = ""
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One result as the run took it. The output stays where it is: the journal's message `seq`."""
+
+    call: str
+    tool: str
+    status: Literal["completed", "failed", "refused", "lost"]
+    seq: int
+    cost_micro_usd: MicroUsd = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    unpriced: bool = False
+    duration_ms: int = 0
+    bytes: int = 0
+    """The size of the output, for estimating the next prompt."""
+    model: str = ""
+    code: str = ""
+    message: str = ""
+    late: bool = False
+    """It came after the run had given the call up: it is booked and causes nothing."""
+
+
+class Took(msgspec.Struct, tag="run.took.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """Observe: results arrived."""
+
+    results: tuple[Taken, ...]
+
+
+class Noted(msgspec.Struct, tag="run.noted.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """Evaluate: what the model must read before its next answer, such as why its last one was not accepted."""
+
+    text: str
+    code: str = ""
+
+
+class Called(msgspec.Struct, tag="run.called.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """Act: calls are proposed to the guard."""
+
+    turn: int
+    at_ms: int
+    """When it was decided, from which the calls' deadlines follow."""
+    calls: tuple[Call, ...]
+    settled: tuple[Settlement, ...] = ()
+
+
+class Deferred(msgspec.Struct, tag="run.deferred.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """The model is to be asked again, but not before a time (ms since 1970): it could not answer just now."""
+
+    until_ms: int
+    code: str = ""
+    message: str = ""
+
+
+class Armed(msgspec.Struct, tag="run.armed.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """The run's one timer is set to its earliest deadline (ms since 1970)."""
+
+    at_ms: int
+
+
+class Ended(msgspec.Struct, tag="run.ended.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """The last record of a run."""
+
+    status: Status
+    output: Any = None
+    output_ref: str = ""
+    code: str = ""
+    """Why, from the error catalogue; empty when completed."""
+    reason: str = ""
+    turns: int = 0
+    """How often the model was asked."""
+    calls: int = 0
+    cost_micro_usd: MicroUsd = 0
+    """This run's own calls; the tree's sum is the guard's."""
+    settled: tuple[Settlement, ...] = ()
+    open: tuple[str, ...] = ()
+    """Calls that had not answered."""
+
+
+class Cancel(msgspec.Struct, tag="run.cancel.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """End the run: from a person, through the guard."""
+
+    reason: str = ""
+    principal: str = ""
+
+
+class Wake(msgspec.Struct, tag="run.wake.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """The run's one timer came due. A timer that the state does not expect is ignored."""
+
+
+Event = Accepted | Refused | Took | Noted | Called | Deferred | Armed | Ended
+Signal = Cancel | Wake

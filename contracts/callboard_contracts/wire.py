@@ -1,0 +1,86 @@
+"""How messages travel: CloudEvents in binary mode with the few headers that say something, and a JSON body.
+
+`ce-id` follows from the cause, `ce-type` names the struct and its version. `ce-source` and `ce-specversion` are
+constant (`callboard`, `1.0`) and therefore not repeated in every message: see contracts/asyncapi.json.
+"""
+
+from typing import Any, Final, TypeVar, overload
+
+import msgspec
+
+from callboard_contracts import call, dead, goal, guard, journal, live, model, run, skill, tool
+
+ID: Final = "ce-id"
+TYPE: Final = "ce-type"
+TRACE: Final = "traceparent"
+FENCE: Final = "Nats-Expected-Last-Subject-Sequence"
+FENCE_SUBJECT: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
+SCHEDULE: Final = "Nats-Schedule"
+SCHEDULE_TARGET: Final = "Nats-Schedule-Target"
+
+INLINE_BYTES: Final = 32 * 1024
+"""A value larger than this goes to the blob store; the record carries its digest."""
+
+MESSAGES: Final[tuple[type[msgspec.Struct], ...]] = (
+    goal.Submit,
+    goal.Delegate,
+    run.Accepted,
+    run.Refused,
+    run.Took,
+    run.Noted,
+    run.Called,
+    run.Deferred,
+    run.Armed,
+    run.Ended,
+    run.Cancel,
+    run.Wake,
+    guard.Opened,
+    guard.Settled,
+    guard.Granted,
+    guard.Refused,
+    guard.Closed,
+    journal.Record,
+    call.Completed,
+    call.Failed,
+    call.Refused,
+    call.Lost,
+    model.Request,
+    model.Answer,
+    tool.Spec,
+    tool.Entry,
+    skill.Skill,
+    skill.Current,
+    live.Chunk,
+    live.Progress,
+    dead.Letter,
+)
+"""Every message that is said, once."""
+
+T = TypeVar("T")
+_encoder = msgspec.json.Encoder()
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def type_of(message: type[msgspec.Struct]) -> str:
+    """Return the wire type of a message's class: `guard.Granted` → `guard.granted.v1`."""
+    return str(message.__struct_config__.tag)
+
+
+def encode(value: object) -> bytes:
+    """Return a message's body, or any plain value as JSON."""
+    return _encoder.encode(value)
+
+
+@overload
+def decode(body: bytes, type_: type[T]) -> T: ...
+@overload
+def decode(body: bytes, type_: Any) -> Any: ...
+def decode(body: bytes, type_: Any) -> Any:
+    """Read a body as a message, or as one of a union of messages.
+
+    :raises msgspec.DecodeError: not JSON. :raises msgspec.ValidationError: JSON of another shape.
+    """
+    decoder = _decoders.get(type_)
+    if decoder is None:
+        decoder = _decoders[type_] = msgspec.json.Decoder(type_)
+    return decoder.decode(body)

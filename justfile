@@ -1,0 +1,122 @@
+# Nothing but Python 3.11 and pip is needed: every recipe first completes .venv with what it lacks.
+#
+#     python3 -m venv .venv && .venv/bin/pip install -q rust-just && .venv/bin/just test
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+set positional-arguments
+
+bin := justfile_directory() / ".venv/bin"
+sources := "contracts/callboard_contracts shared services tests"
+fast := "not slow and not docker and not local_model"
+
+export PATH := bin + ":" + env("PATH")
+
+[private]
+default:
+    @just --list --unsorted
+
+# ── Use it ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# A whole goal on this machine: broker, services and a real model, no key
+[group('use')]
+demo *args: (setup "demo")
+    @callboard demo "$@"
+
+# Broker and all services, until Ctrl-C
+[group('use')]
+up *args: (setup "demo")
+    @callboard up "$@"
+
+# The benchmark of this machine
+[group('use')]
+bench *args: (setup "dev,tables")
+    @python -m tests.bench "$@"
+
+# ── Work on it ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# Every fast test, with real processes and a real broker
+[group('work')]
+test *args: (setup "dev,tables")
+    @pytest -m "{{ fast }}" "$@"
+
+# Before every commit: under 30 s
+[group('work')]
+check: fmt-check lint types layers contracts-check unit
+
+# What can be corrected without thinking: format, lint, contracts
+[group('work')]
+fix: (setup "dev,tables")
+    @ruff check --quiet --fix-only {{ sources }}
+    @ruff format {{ sources }}
+    @python -m callboard.contracts_export
+
+# Regenerate contracts/schemas and contracts/asyncapi.json (examples are written by hand, once)
+[group('work')]
+contracts: (setup "dev,tables")
+    @python -m callboard.contracts_export
+
+# Complete .venv from requirements.lock, every hash verified; at once when nothing changed
+[group('work')]
+setup extras="dev,tables":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    stamp=".venv/.callboard-${1//,/-}"
+    cat pyproject.toml requirements.lock | cmp --quiet - "$stamp" 2>/dev/null && exit 0
+    .venv/bin/python -c '' 2>/dev/null || { echo "setup: .venv"; python3 -m venv .venv; }
+    .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "setup: Python 3.11 or newer is needed")'
+    uv=$(awk '/^[^ ]/ { on = /^uv==/ } on' requirements.lock)
+    if [[ "$(.venv/bin/uv --version 2>/dev/null)" != "uv $(sed -n '1s/^uv==\([^ ]*\).*/\1/p' <<<"$uv")"* ]]; then
+        echo "setup: uv, which installs the rest"
+        .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r /dev/stdin <<<"$uv"
+    fi
+    # uv is told what pip was told: a certificate of one's own, an index of one's own.
+    told() { .venv/bin/pip config list 2>/dev/null | sed -n -E "s/^(global|install|:env:)\.$1='(.*)'\$/\2/p" | tail -1; }
+    cert=${SSL_CERT_FILE:-$(told cert)}
+    index=${UV_DEFAULT_INDEX:-$(told index-url)}
+    if [[ -n $cert ]]; then export SSL_CERT_FILE=$cert; fi
+    if [[ -n $index ]]; then export UV_DEFAULT_INDEX=$index; fi
+    echo "setup: callboard[$1] (the first time a minute or two)"
+    export VIRTUAL_ENV="$PWD/.venv"
+    [[ -t 2 ]] || export UV_NO_PROGRESS=1 quiet=--quiet
+    .venv/bin/uv pip install ${quiet:-} --constraint requirements.lock --build-constraint requirements.lock -e ".[$1]"
+    cat pyproject.toml requirements.lock >"$stamp"
+
+# Solve requirements.lock anew; `just lock --upgrade` takes the newest of everything
+[group('work')]
+lock *args:
+    @uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --quiet \
+        --no-header --no-annotate -o requirements.lock "$@"
+
+# ── The parts of `check`; each fixer has a -check twin ──────────────────────────────────────────────────────────────
+
+[group('parts')]
+fmt-check: (setup "dev,tables")
+    @ruff format --check --quiet {{ sources }}
+
+[group('parts')]
+lint: (setup "dev,tables")
+    @ruff check --quiet {{ sources }}
+
+[group('parts')]
+types: (setup "dev,tables")
+    @mypy --no-error-summary
+
+[group('parts')]
+layers: (setup "dev,tables")
+    @lint-imports --no-cache > .venv/layers.txt || { cat .venv/layers.txt; exit 1; }
+
+[group('parts')]
+contracts-check: (setup "dev,tables")
+    @python -m callboard.contracts_export --check
+
+[group('parts')]
+unit: (setup "dev,tables")
+    @pytest -q -m "{{ fast }}" tests/unit tests/contract
+
+# Is requirements.lock what pyproject.toml asks for? (asks the package index)
+[group('parts')]
+lock-check:
+    @cp requirements.lock .venv/lock.txt
+    @uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --quiet \
+        --no-header --no-annotate -o .venv/lock.txt
+    @diff requirements.lock .venv/lock.txt

@@ -1,0 +1,100 @@
+"""`GET /v1/runs/{run}/events`: the run's records as they happen, resumed exactly by `Last-Event-ID`."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from callboard.bus import Delivery, reader
+from callboard_contracts import ids, subjects
+from callboard_contracts.errors import CallboardError
+from callboard_services.gateway import render
+from callboard_services.gateway.bodies import query
+from callboard_services.gateway.house import House, house_of
+from callboard_services.gateway.runs import check_known, run_of
+from callboard_services.gateway.sse import EventStream
+from callboard_services.gateway.tail import Tail
+
+_LAST = ("ended", "refused")
+_FIRST = b"retry: 1000\n\n"
+_HEARTBEAT = b": still here\n\n"
+
+
+class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The parameters of the stream."""
+
+    after: int = 0
+    """Only what was recorded after this sequence; the header `Last-Event-ID` wins."""
+    stream: str = ""
+    """`tokens`: what models write, while they write it."""
+
+
+async def stream(request: Request) -> Response | EventStream:
+    """Follow a run and its sub-agents until its own end."""
+    house, run, wish = house_of(request), run_of(request), query(request, Wish)
+    if wish.stream not in ("", "tokens"):
+        raise CallboardError("invalid_request", f"stream={wish.stream[:40]!r} is not `tokens`.")
+    after = _resumed(request, wish.after)
+    await check_known(house, run)
+    if await _is_over(house, run, after):
+        return Response(status_code=204)  # a browser's EventSource then stops asking
+    pieces = _pieces(house, run, after, tokens=wish.stream == "tokens")
+    return EventStream(
+        pieces, stop=house.stop, patience_s=house.patience_s, hang_up=partial(house.hang_up, request)
+    )
+
+
+def _resumed(request: Request, after: int) -> int:
+    """Return the sequence after which the client wants to hear.
+
+    :raises CallboardError: `invalid_request`, it is no sequence.
+    """
+    last = request.headers.get("last-event-id", "") or str(after)
+    if not last.isascii() or not last.isdigit() or len(last) > 18:
+        raise CallboardError("invalid_request", f"{last[:40]!r} is not the id of an event.")
+    return int(last)
+
+
+async def _is_over(house: House, run: str, after: int) -> bool:
+    """Tell whether the client has seen the run's last event."""
+    if not after:
+        return False
+    address = subjects.Address.of_run(house.tenant, run)
+    for kind in _LAST:
+        found = await reader.last(house.bus, house.journal_of(run), str(address.at("log", kind)))
+        if found is not None:
+            return found.seq <= after
+    return False
+
+
+async def _pieces(house: House, run: str, after: int, *, tokens: bool) -> AsyncIterator[bytes]:
+    tree = ids.tree_of(run)
+    yield _FIRST
+    async with Tail(
+        house.bus, house.journal_of(run), house.tenant, tree, chunks=tokens, heartbeat_s=house.heartbeat_s
+    ) as tail:
+        async for found in tail.follow(after):
+            if found is None:
+                yield _HEARTBEAT
+            elif not found.seq:
+                if _concerns(subjects.Live.parse(found.subject).run, run):
+                    yield render.chunk(found)
+            elif _concerns(_address(found).run, run):
+                yield await render.record(house, found)
+                if _ends(found, run):
+                    return
+
+
+def _concerns(about: str, run: str) -> bool:
+    return about == run or about.startswith(f"{run}-")
+
+
+def _address(found: Delivery) -> subjects.Address:
+    return subjects.Subject.parse(found.stored_subject).address
+
+
+def _ends(found: Delivery, run: str) -> bool:
+    where = subjects.Subject.parse(found.stored_subject)
+    return where.address.actor == "run" and where.address.run == run and where.kind in _LAST

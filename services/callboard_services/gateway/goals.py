@@ -1,0 +1,118 @@
+"""`POST /v1/goals`: validated, published, and only when the broker has stored it: 202."""
+
+import secrets
+import time
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from callboard import crash
+from callboard.bus import PublishRefused, PublishTimeout, reader
+from callboard_contracts import ids, names, subjects, wire
+from callboard_contracts.errors import CallboardError
+from callboard_contracts.goal import Submit
+from callboard_contracts.journal import Record
+from callboard_contracts.run import Accepted
+from callboard_services.gateway import claims, submission
+from callboard_services.gateway.bodies import json, read
+from callboard_services.gateway.house import House, house_of, principal_of
+from callboard_services.gateway.problems import Problem
+
+_MESSAGE_TOO_LARGE = 10054
+
+
+async def post(request: Request) -> Response:
+    """Start a run."""
+    house, principal = house_of(request), principal_of(request)
+    goal = submission.parse(await read(request, submission.MAX_BYTES, submission.too_large()))
+    digest, key = submission.digest(goal), _key(request, house, principal)
+    claim = await claims.look_up(house.bus, key, digest) if key else None
+    if claim and await _first_record(house, claim.run):
+        return _accepted(house, claim.run, goal.skill)
+    await _check(house, goal)
+    run = claim.run if claim else goal.id or ids.ulid(time.time_ns() // 1_000_000, secrets.token_bytes(10))
+    if key and claim is None:
+        run = (await claims.make(house.bus, key, claims.Claim(run=run, digest=digest))).run
+        crash.point("gateway.after_claim")
+    submit = submission.submit(goal, run, principal)
+    if not (goal.id and await _is_there(house, submit, goal.skill)):
+        await _publish(house, submit, goal.skill)
+    return _accepted(house, run, goal.skill)
+
+
+def _key(request: Request, house: House, principal: str) -> str:
+    header = request.headers.get("idempotency-key")
+    return "" if header is None else claims.key_of(house.tenant, principal, header)
+
+
+async def _check(house: House, goal: submission.Goal) -> None:
+    """Check what depends on the registry; a skill that is not known may have been deployed a moment ago.
+
+    :raises CallboardError: `unknown_skill`, `invalid_input`.
+    """
+    if goal.skill and house.registry.facts.skill(goal.skill) is None:
+        await house.registry.reload()
+    submission.check_input(goal, submission.skill_of(goal, house.registry.facts))
+
+
+async def _first_record(house: House, run: str) -> Record | None:
+    """Return the record with which a run began, None when it has not."""
+    fence = subjects.Address.of_run(house.tenant, run).fence
+    found = await reader.following(house.bus, house.journal_of(run), fence, 1)
+    return wire.decode(found.body, Record) if found is not None else None
+
+
+async def _is_there(house: House, submit: Submit, skill: str) -> bool:
+    """Tell whether the goal of an id that the client chose has begun already.
+
+    :raises CallboardError: `conflict`, the id was used for another goal.
+    """
+    record = await _first_record(house, submit.id)
+    if record is None:
+        return False
+    begun = next((event for event in record.events if isinstance(event, Accepted)), None)
+    if begun is not None and not _same(begun, submit, skill or names.ADHOC):
+        raise CallboardError("conflict", f"The id {submit.id} was used for another goal.")
+    return True
+
+
+def _same(begun: Accepted, submit: Submit, skill: str) -> bool:
+    """Tell whether a run began with this goal; a skill may have made it grounded."""
+    fields = [field for field in Submit.__struct_fields__ if field != "grounded"]
+    return (begun.skill or names.ADHOC) == skill and all(
+        getattr(begun.goal, field) == getattr(submit, field) for field in fields
+    )
+
+
+async def _publish(house: House, submit: Submit, skill: str) -> None:
+    """Publish a goal and wait until it is stored.
+
+    :raises CallboardError: `unavailable` with the run's id, under which it may be sent again; `goal_too_large`.
+    """
+    body = wire.encode(submit)
+    if len(body) > submission.MAX_BYTES:
+        raise submission.too_large()
+    subject = subjects.Goal(house.tenant, skill or names.ADHOC)
+    headers = {wire.ID: submit.id, wire.TYPE: wire.type_of(Submit)}
+    crash.point("gateway.before_publish")
+    try:
+        await house.bus.publish(str(subject), body, headers)
+    except PublishTimeout:
+        raise Problem("unavailable", "The goal may be stored or not.", run=submit.id) from None
+    except PublishRefused as error:
+        if error.code == _MESSAGE_TOO_LARGE:
+            raise submission.too_large() from None
+        raise Problem("unavailable", f"The goals' queue takes no more: {error}.", run=submit.id) from None
+    crash.point("gateway.after_publish")
+
+
+def _accepted(house: House, run: str, skill: str) -> Response:
+    where = f"/v1/runs/{run}"
+    body = {
+        "run": run,
+        "status_url": where,
+        "events_url": f"{where}/events",
+        "live_subject": subjects.live_tree(house.tenant, run),
+        "skill": skill,
+    }
+    return json(body, 202, {"Location": where})

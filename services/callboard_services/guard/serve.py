@@ -1,0 +1,39 @@
+"""The guard as a process: the records of runs in; grants, refusals and settlements out."""
+
+from callboard.actor import Input
+from callboard.bus import Delivery, layout
+from callboard.bus.registry import Registry
+from callboard.runtime import Source, Worker
+from callboard.service import Context
+from callboard_contracts import subjects, wire
+from callboard_contracts.journal import Record
+from callboard_services.guard.actor import Guard
+from callboard_services.guard.state import State
+
+
+def read_record(delivery: Delivery) -> Input:
+    """Read a run's record: the tree decides about it.
+
+    :raises ValueError: it is not a run's record.
+    """
+    where = subjects.Subject.parse(delivery.stored_subject)
+    address = subjects.Address.of_tree(where.address.tenant, where.address.run)
+    body = wire.decode(delivery.body, Record)
+    return Input(delivery.id, address, body, delivery.seq, delivery.time_ms, {}, _trace(delivery))
+
+
+def _trace(delivery: Delivery) -> str:
+    return delivery.headers.get(wire.TRACE, "")
+
+
+async def serve(context: Context) -> None:
+    """Serve until told to stop."""
+    registry = Registry(context.bus)
+    await registry.start()
+    found = [Source(layout.journal(group), "guard", read_record) for group in range(context.groups)]
+    worker: Worker[State] = Worker(context.bus, context.groups, Guard(), found, lambda: registry.facts)
+    await worker.start()
+    context.ready()
+    await context.stop.wait()
+    await worker.stop()
+    await registry.stop()

@@ -1,0 +1,42 @@
+"""A model whose answers come from a file, for demonstrations and tests. Labelled as scripted wherever it shows."""
+
+from pathlib import Path
+
+import anyio
+
+from callboard_contracts import model, wire
+from callboard_services.models import script, tokens
+from callboard_services.models.provider import Emit, Prompt, Reply, Tokens
+
+
+class Scripted:
+    """A `Provider` that follows a script.
+
+    :param path: the file, read again for every prompt, so that it can be edited while the service runs.
+    :raises CallboardError: `invalid_request`, it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        script.parse(path.read_bytes(), str(path))
+
+    async def complete(self, request: Prompt, emit: Emit) -> Reply:
+        """See `Provider`."""
+        goal = "\n".join(message.content for message in request.messages[:2])
+        text = await anyio.Path(self._path).read_bytes()
+        step = script.step(script.parse(text, str(self._path)), goal, request.turn)
+        await anyio.sleep(step.delay_s)
+        results = [message.content for message in request.messages if message.role == "tool"]
+        answer = script.answer(step, results)
+        if step.text:
+            emit(step.text)
+        return Reply(answer=answer, tokens=step.tokens or _counted(request, answer), model=request.model)
+
+    async def aclose(self) -> None:
+        """See `Provider`."""
+
+
+def _counted(request: Prompt, answer: model.Answer) -> Tokens:
+    """Return what a real model would have counted, about: so that budgets mean something with a script too."""
+    said = wire.encode(answer).decode()
+    return Tokens(tokens.of_messages(request.messages), tokens.of_text(said))

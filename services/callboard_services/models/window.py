@@ -1,0 +1,67 @@
+"""Fits a conversation into a model's window. Pure.
+
+In this order, and only as far as needed: the oldest results give way to one line each; the oldest steps give way to
+one line for all of them. The head (system and goal) and the last step never give way.
+"""
+
+from collections.abc import Sequence
+
+from callboard_services.models import tokens
+from callboard_services.models.errors import ProviderError
+from callboard_services.models.provider import Message
+
+Block = tuple[Message, ...]
+"""What belongs together: an answer and the results of its calls, or one note."""
+
+
+def fit(head: Block, blocks: Sequence[Block], room: int) -> tuple[Message, ...]:
+    """Return head and blocks in at most `room` tokens.
+
+    :raises ProviderError: `context_overflow`, when the head and the last block alone are larger.
+    """
+    over = tokens.of_messages(head) + sum(map(tokens.of_messages, blocks)) - room
+    kept = _elided(blocks, over)
+    return tuple(message for block in _shortened(head, kept, room) for message in block)
+
+
+def elided(message: Message) -> Message:
+    """Return a result's message with one line in place of its content, or as it is when that is no longer."""
+    line = f"[result elided: {len(message.content)} characters]"
+    return message if len(message.content) <= len(line) else _replaced(message, line)
+
+
+def _elided(blocks: Sequence[Block], over: int) -> list[Block]:
+    """Elide the oldest results until nothing is over, or nothing is left to elide."""
+    found = []
+    for block in blocks:
+        messages = []
+        for message in block:
+            short = elided(message) if over > 0 and message.role == "tool" else message
+            over -= tokens.of_message(message) - tokens.of_message(short)
+            messages.append(short)
+        found.append(tuple(messages))
+    return found
+
+
+def _shortened(head: Block, blocks: list[Block], room: int) -> list[Block]:
+    """Leave out the oldest blocks until the rest fits."""
+    sizes = [tokens.of_messages(block) for block in blocks]
+    total = tokens.of_messages(head) + sum(sizes)
+    if total <= room:
+        return [head, *blocks]
+    for gone in range(1, len(blocks)):
+        total -= sizes[gone - 1]
+        note = Message(role="user", content=f"[{gone} earlier steps are left out]")
+        if total + tokens.of_message(note) <= room:
+            return [head, (note,), *blocks[gone:]]
+    raise ProviderError("context_overflow", f"the prompt needs {total} tokens, there is room for {room}", free=True)
+
+
+def _replaced(message: Message, content: str) -> Message:
+    return Message(
+        role=message.role,
+        content=content,
+        tool_call_id=message.tool_call_id,
+        name=message.name,
+        failed=message.failed,
+    )

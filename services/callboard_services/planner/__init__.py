@@ -1,0 +1,1 @@
+"""Decides a run's next turn: what to ask the model, which calls to propose, and when the run ends."""

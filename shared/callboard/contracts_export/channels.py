@@ -1,0 +1,179 @@
+"""The subject grammar as AsyncAPI channels, and who says what on each."""
+
+from typing import Final, Literal
+
+import msgspec
+
+Action = Literal["send", "receive"]
+
+RESULTS: Final = ("call.completed.v1", "call.failed.v1", "call.refused.v1", "call.lost.v1")
+RECORD: Final = ("journal.record.v1",)
+API: Final = "$JS.API"
+
+PARAMETERS: Final = {
+    "tenant": "Whose data: one lower-case token.",
+    "skill": "The name of the skill; `_` for a goal without one.",
+    "p": "The partition: crc32 of the tree modulo 64.",
+    "tree": "The root run's id, a ULID.",
+    "run": "The run that the message concerns; for approvals the request.",
+    "kind": "What kind of record it is, for filters and people: one or more tokens. The body says it exactly.",
+    "tool": "The tool's token: its name with hyphens for dots.",
+    "call": "The call's id.",
+    "actor": "`run`, `tree` or `approval`.",
+    "service": "The service, or the tool's token.",
+    "question": "What is asked.",
+    "stream": "A journal, `JOURNAL-<i>`.",
+    "durable": "The consumer: `tool-<token>` for tools.",
+    "name": "The micro service's name: the tool's token.",
+    "reply": "The rest of the reply subject of the message that is acknowledged.",
+}
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """One form of subject."""
+
+    address: str
+    text: str
+    messages: tuple[str, ...]
+    stream: str = ""
+    """The stream that stores it; empty: it is not stored."""
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One service sends or receives on one channel."""
+
+    service: str
+    action: Action
+    channel: str
+    text: str
+    durable: str = ""
+    """The consumer that it pulls from."""
+
+
+_JOURNAL: Final = "JOURNAL-<p mod n>"
+_RUN: Final = "cb.{tenant}.run.{p}.{tree}.{run}"
+_TREE: Final = "cb.{tenant}.tree.{p}.{tree}.{run}"
+_APPROVAL: Final = "cb.{tenant}.approval.{p}.{tree}.{run}"
+
+CHANNELS: Final = {
+    "goal": Channel(
+        "cb.{tenant}.goal.{skill}",
+        "Start a run. Published as a request: JetStream's answer is the receipt. Header `ce-id`: the goal's ULID.",
+        ("goal.submit.v1",),
+        "GOALS",
+    ),
+    "runResult": Channel(_RUN + ".in.result", "What came of a call. Header `ce-id`: the call's id.", RESULTS, _JOURNAL),
+    "runChild": Channel(_RUN + ".in.child", "What came of a sub-agent, for its parent.", RESULTS, _JOURNAL),
+    "runCancel": Channel(_RUN + ".in.cancel", "End the run.", ("run.cancel.v1",), _JOURNAL),
+    "runTimer": Channel(_RUN + ".in.timer", "The run's timer came due.", ("run.wake.v1",), _JOURNAL),
+    "runLog": Channel(_RUN + ".log.{kind}", "A turn of the run. Fenced per run.", RECORD, _JOURNAL),
+    "treeIn": Channel(_TREE + ".in.{kind}", "Control of a tree.", ("run.cancel.v1", "run.wake.v1"), _JOURNAL),
+    "treeLog": Channel(_TREE + ".log.{kind}", "A turn of the guard. Fenced per tree.", RECORD, _JOURNAL),
+    "grant": Channel(
+        _TREE + ".log.call.{tool}",
+        "A turn of the guard that grants exactly one call: record and command in one message.",
+        RECORD,
+        _JOURNAL,
+    ),
+    "grantBeside": Channel(
+        _TREE + ".send.call.{tool}.{call}",
+        "One grant of a turn that grants several: a record with that event alone, on its own subject, fenced at 0.",
+        RECORD,
+        _JOURNAL,
+    ),
+    "approvalIn": Channel(_APPROVAL + ".in.{kind}", "Votes and timers of a request.", ("run.wake.v1",), _JOURNAL),
+    "approvalLog": Channel(_APPROVAL + ".log.{kind}", "A turn of a request. Fenced per request.", RECORD, _JOURNAL),
+    "timer": Channel(
+        "cb.{tenant}.timer.{actor}.{p}.{tree}.{run}",
+        "An actor's one timer: a scheduled message with `Nats-Schedule: @at <RFC 3339>` and as `Nats-Schedule-Target`"
+        " the same subject with `due` for `timer`. Published again it is armed anew.",
+        ("run.wake.v1",),
+        "TIMERS-<p mod n>",
+    ),
+    "due": Channel(
+        "cb.{tenant}.due.{actor}.{p}.{tree}.{run}",
+        "Where a timer comes out; the journal takes it from there as `in.timer`.",
+        ("run.wake.v1",),
+        "TIMERS-<p mod n>",
+    ),
+    "live": Channel(
+        "cb.{tenant}.live.{tree}.{run}.{kind}",
+        "Every stored record, republished by the server after it is stored. Subscribe to `cb.<tenant>.live.<tree>.>`."
+        " Headers: see the message. Core NATS: gaps are repaired by direct get.",
+        RECORD,
+    ),
+    "stream": Channel(
+        "cb.{tenant}.live.{tree}.{run}.stream.{call}",
+        "Tokens and progress of a call. Never stored.",
+        ("live.chunk.v1", "live.progress.v1"),
+    ),
+    "ask": Channel(
+        "cb.{tenant}.ask.{service}.{question}",
+        "Request and reply with a service, outside every stream. Not part of what is promised to other languages.",
+        (),
+    ),
+    "dead": Channel("cb.{tenant}.dead.{service}", "What could not be handled.", ("dead.letter.v1",), "DEAD"),
+    "pull": Channel(
+        "$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}", "JetStream: pull from a consumer.", ("jetstream.pull",)
+    ),
+    "directGet": Channel(
+        "$JS.API.DIRECT.GET.{stream}",
+        "JetStream: read a stored message. The answer is the message with the headers `Nats-Stream`, `Nats-Subject`,"
+        " `Nats-Sequence` and its own; status 404: there is none.",
+        ("jetstream.direct-get",),
+    ),
+    "ack": Channel("$JS.ACK.{reply}", "JetStream: the reply subject of a message that was pulled.", ("jetstream.ack",)),
+    "discover": Channel("$SRV.INFO", "NATS micro: who is there? Every service and tool answers.", ("micro.info",)),
+    "discoverOne": Channel("$SRV.INFO.{name}", "NATS micro: the same, of one name.", ("micro.info",)),
+}
+
+OPERATIONS: Final = (
+    Operation("anyone", "send", "goal", "Start a goal."),
+    Operation("planner", "receive", "goal", "Begin the run with its first record.", "planner"),
+    Operation("tool", "send", "runResult", "Say what came of a call."),
+    Operation("models", "send", "runResult", "Say what the model answered."),
+    Operation("guard", "send", "runResult", "Refuse a call."),
+    Operation("planner", "receive", "runResult", "Take results into the next turn.", "planner"),
+    Operation("planner", "send", "runChild", "Give a sub-agent's ending to its parent."),
+    Operation("planner", "receive", "runChild", "Take a sub-agent's ending.", "planner"),
+    Operation("guard", "send", "runCancel", "End a run of the tree."),
+    Operation("planner", "receive", "runCancel", "Write the ending.", "planner"),
+    Operation("planner", "receive", "runTimer", "Act on the earliest deadline.", "planner"),
+    Operation("planner", "send", "runLog", "Record a turn."),
+    Operation("guard", "receive", "runLog", "Decide each call of a turn.", "guard"),
+    Operation("ledger", "receive", "runLog", "Book and archive it.", "ledger"),
+    Operation("gateway", "send", "treeIn", "Control a tree."),
+    Operation("guard", "receive", "treeIn", "Record the control.", "guard"),
+    Operation("guard", "send", "treeLog", "Record a turn."),
+    Operation("ledger", "receive", "treeLog", "Book and archive it.", "ledger"),
+    Operation("guard", "send", "grant", "Grant a call. The guard alone may."),
+    Operation("tool", "receive", "grant", "Run a call.", "tool-<token>"),
+    Operation("models", "receive", "grant", "Ask a model.", "tool-model"),
+    Operation("planner", "receive", "grant", "Begin a sub-agent.", "tool-agent-run"),
+    Operation("guard", "send", "grantBeside", "Grant a call of several. The guard alone may."),
+    Operation("tool", "receive", "grantBeside", "Run a call.", "tool-<token>"),
+    Operation("models", "receive", "grantBeside", "Ask a model.", "tool-model"),
+    Operation("planner", "receive", "grantBeside", "Begin a sub-agent.", "tool-agent-run"),
+    Operation("gateway", "send", "approvalIn", "Vote."),
+    Operation("approval", "receive", "approvalIn", "Count votes.", "approval"),
+    Operation("approval", "send", "approvalLog", "Record a turn."),
+    Operation("guard", "receive", "approvalLog", "Grant or refuse what was held.", "guard"),
+    Operation("ledger", "receive", "approvalLog", "Book and archive it.", "ledger"),
+    Operation("planner", "send", "timer", "Arm a run's timer."),
+    Operation("broker", "send", "due", "A timer came due."),
+    Operation("broker", "send", "live", "Republish what is stored."),
+    Operation("subscriber", "receive", "live", "Follow a tree."),
+    Operation("tool", "send", "stream", "Stream progress."),
+    Operation("models", "send", "stream", "Stream tokens."),
+    Operation("subscriber", "receive", "stream", "See it being written."),
+    Operation("gateway", "send", "ask", "Ask a service."),
+    Operation("planner", "receive", "ask", "Answer."),
+    Operation("tool", "send", "dead", "Set aside what cannot be read."),
+    Operation("planner", "send", "dead", "Set aside what cannot be handled."),
+    Operation("operator", "receive", "dead", "Look at it."),
+    Operation("tool", "send", "pull", "Ask for work."),
+    Operation("tool", "send", "ack", "Acknowledge, or say that it is in progress."),
+    Operation("subscriber", "send", "directGet", "Repair a gap, or read from the start."),
+    Operation("tool", "receive", "discover", "Announce itself."),
+    Operation("tool", "receive", "discoverOne", "Announce itself."),
+)

@@ -1,0 +1,6 @@
+"""What every actor shares: inputs in, one fenced record a turn, commands out, acknowledgement last."""
+
+from callboard.runtime.journal import Held, Journal
+from callboard.runtime.worker import Source, Worker
+
+__all__ = ["Held", "Journal", "Source", "Worker"]

@@ -1,0 +1,119 @@
+"""One actor's log in the journal: load its state, append a record behind the fence, find the record of a cause."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from callboard.actor import Actor
+from callboard.bus import Bus, Delivery, layout, reader
+from callboard_contracts import subjects, wire
+from callboard_contracts.journal import Event, Record
+
+SNAPSHOT_EVERY = 16
+"""A reader follows `prev` over at most this many records before it meets a state to start from."""
+
+S = TypeVar("S")
+_RECORD_TYPE = wire.type_of(Record)
+
+
+class Held(msgspec.Struct, Generic[S], frozen=True):
+    """An actor's state as of its last record."""
+
+    state: S
+    seq: int = 0
+    """The sequence of its last record, on which the next one is fenced."""
+    genesis: int = 0
+    """The sequence of its first record."""
+    since: int = 0
+    """Records since the last snapshot."""
+
+
+class Journal(Generic[S]):
+    """The logs of all actors of one kind. Stateless: what it returns is what the broker has."""
+
+    def __init__(self, bus: Bus, groups: int, actor: Actor[S]) -> None:
+        self._bus = bus
+        self._groups = groups
+        self._actor = actor
+
+    async def load(self, address: subjects.Address) -> Held[S]:
+        """Return the actor's state: the last record's snapshot, or the nearest one before it plus what followed.
+
+        :raises NoAnswer: the broker does not answer.
+        """
+        chain: list[tuple[Delivery, Record]] = []
+        async for found in self._backwards(address):
+            chain.append(found)
+            if found[1].state:
+                break
+        if not chain:
+            return Held(self._actor.initial())
+        base = chain[-1][1]
+        state, genesis = await self._base(address, chain)
+        rest = chain[:-1] if base.state else chain
+        for _, record in reversed(rest):
+            for event in record.events:
+                state = self._actor.evolve(state, event)
+        return Held(state, chain[0][0].seq, genesis, len(rest))
+
+    async def _base(self, address: subjects.Address, chain: list[tuple[Delivery, Record]]) -> tuple[S, int]:
+        oldest, record = chain[-1]
+        if not record.state:
+            return self._actor.initial(), oldest.seq
+        first = await reader.get(self._bus, self._stream(address), record.genesis)
+        genesis = wire.decode(first.body, Record) if first else Record(causes=(), events=())
+        return self._actor.restore(bytes(record.state), genesis), record.genesis
+
+    async def _backwards(self, address: subjects.Address) -> AsyncIterator[tuple[Delivery, Record]]:
+        stream = self._stream(address)
+        found = await reader.last(self._bus, stream, address.fence)
+        while found is not None:
+            yield found, wire.decode(found.body, Record)
+            found = await reader.get(self._bus, stream, found.prev) if found.prev else None
+
+    async def find(self, address: subjects.Address, cause: str) -> Record | None:
+        """Return the record that names a cause, looking back from the last one.
+
+        :raises NoAnswer: the broker does not answer.
+        """
+        async for _, record in self._backwards(address):
+            if cause in record.causes:
+                return record
+        return None
+
+    async def append(
+        self, address: subjects.Address, held: Held[S], after: S, record: Record, headers: dict[str, str]
+    ) -> tuple[Held[S], Record]:
+        """Append a record behind the fence. Returns the state that now holds, and the record as it was stored.
+
+        :raises Conflict: another record was first. :raises PublishTimeout: it may be stored or not.
+        :raises PublishRefused: the broker refused it.
+        """
+        snapshot = held.since + 1 >= SNAPSHOT_EVERY
+        if snapshot:
+            record = msgspec.structs.replace(
+                record, state=msgspec.Raw(self._actor.snapshot(after)), genesis=held.genesis
+            )
+        subject = address.at("log", self._actor.lane(record.events))
+        ack = await self._bus.publish(str(subject), wire.encode(record), headers | self._fence(address, held.seq))
+        return Held(after, ack.seq, held.genesis or ack.seq, 0 if snapshot else held.since + 1), record
+
+    def _fence(self, address: subjects.Address, seq: int) -> dict[str, str]:
+        key = address.tree if address.actor == "tree" else address.run
+        return {
+            wire.ID: f"{address.actor}:{key}@{seq}",
+            wire.TYPE: _RECORD_TYPE,
+            wire.FENCE: str(seq),
+            wire.FENCE_SUBJECT: address.fence,
+        }
+
+    def _stream(self, address: subjects.Address) -> str:
+        return layout.journal_of(address.tree, self._groups)
+
+
+def folded(actor: Actor[Any], state: Any, events: Sequence[Event]) -> Any:
+    """Return a state after several events."""
+    for event in events:
+        state = actor.evolve(state, event)
+    return state

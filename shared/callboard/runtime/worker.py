@@ -1,0 +1,311 @@
+"""The turn protocol: inputs wait in a mailbox a key; a key's turn takes what waits, records once, then acknowledges.
+
+Correctness rests on the fence alone. The cache of states, the mailboxes and the order of tasks are optimisations: two
+workers that own the same key only cost a lost race, and a state that was cached is read again before an input is
+ever dropped because of it.
+"""
+
+import asyncio
+import base64
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+import structlog
+
+from callboard import crash
+from callboard.actor import Actor, Command, Dead, Input, Seen
+from callboard.bus import Bus, BusError, Conflict, Delivery, PublishTimeout, Puller, ack, nak, objects, term
+from callboard.runtime.journal import Held, Journal
+from callboard.runtime.timers import arm
+from callboard_contracts import subjects, wire
+from callboard_contracts.dead import Letter
+from callboard_contracts.journal import Event, Record
+from callboard_contracts.registry import Facts
+from callboard_contracts.run import Armed
+
+log = structlog.get_logger()
+
+MAX_DELIVERIES = 8
+"""An input that failed this often goes to the dead letters."""
+_CACHED = 10_000
+_BATCH = 64
+_RETRIES = 20
+
+S = TypeVar("S")
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where an actor's inputs come from, and how one is read."""
+
+    stream: str
+    durable: str
+    read: Callable[[Delivery], Input]
+    """Raises ValueError, SubjectError or a msgspec error for what cannot be read."""
+
+
+class _Waiting(msgspec.Struct, frozen=True):
+    delivery: Delivery
+    message: Input
+    puller: Puller
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    """What one turn would do with the inputs that wait."""
+
+    after: Any
+    events: tuple[Event, ...]
+    causes: tuple[_Waiting, ...]
+    seen: tuple[_Waiting, ...]
+    dead: tuple[tuple[_Waiting, Dead], ...]
+
+
+class Worker(Generic[S]):
+    """Runs one actor: as many keys at once as have inputs, each key one turn after the other."""
+
+    def __init__(
+        self, bus: Bus, groups: int, actor: Actor[S], sources: Sequence[Source], facts: Callable[[], Facts]
+    ) -> None:
+        self._bus = bus
+        self._groups = groups
+        self._actor = actor
+        self._sources = sources
+        self._facts = facts
+        self._journal = Journal(bus, groups, actor)
+        self._cache: OrderedDict[str, Held[S]] = OrderedDict()
+        self._mail: dict[str, list[_Waiting]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pullers: list[Puller] = []
+
+    async def start(self) -> None:
+        """Begin to take inputs."""
+        for source in self._sources:
+            await self._pull(source)
+
+    async def _pull(self, source: Source) -> None:
+        def on_delivery(delivery: Delivery) -> None:
+            self._receive(source, puller, delivery)
+
+        puller = Puller(self._bus, source.stream, source.durable, on_delivery)
+        self._pullers.append(puller)
+        await puller.start()
+
+    async def stop(self, grace_s: float = 10.0) -> None:
+        """Take no more inputs and finish the turns that have begun. What is left is delivered to another worker."""
+        for puller in self._pullers:
+            await puller.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_s)
+        for task in self._tasks:
+            task.cancel()
+
+    async def state(self, address: subjects.Address) -> S:
+        """Return an actor's state as the journal has it, for answering questions.
+
+        :raises NoAnswer: the broker does not answer.
+        """
+        return (await self._journal.load(address)).state
+
+    def _receive(self, source: Source, puller: Puller, delivery: Delivery) -> None:
+        try:
+            message = source.read(delivery)
+        except (ValueError, msgspec.MsgspecError) as error:
+            self.spawn(self._bury(delivery, puller, Dead("undecodable", str(error)), ""))
+            return
+        key = f"{message.address.tenant}.{self._key(message.address)}"
+        waiting = self._mail.get(key)
+        if waiting is None:
+            self._mail[key] = [_Waiting(delivery, message, puller)]
+            self.spawn(self._drain(key))
+        else:
+            waiting.append(_Waiting(delivery, message, puller))
+
+    def _key(self, address: subjects.Address) -> str:
+        return address.tree if self._actor.kind == "tree" else address.run
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the turns, to be finished before the worker stops."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _drain(self, key: str) -> None:
+        """Take turns for one key until nothing waits."""
+        while waiting := self._mail.get(key):
+            batch, self._mail[key] = waiting[:_BATCH], waiting[_BATCH:]
+            try:
+                await self._turns(key, batch)
+            except BusError as error:
+                log.warning("turn not recorded", actor=self._actor.name, key=key, detail=str(error))
+                self._failed(key, batch)
+            except Exception as error:
+                log.exception("turn failed", actor=self._actor.name, key=key)
+                await self._poisoned(key, batch, error)
+        self._mail.pop(key, None)
+
+    def _failed(self, key: str, batch: Sequence[_Waiting]) -> None:
+        """Give the inputs back: the broker delivers them again."""
+        self._cache.pop(key, None)
+        for waiting in batch:
+            nak(self._bus, waiting.delivery, min(30.0, 0.1 * 2**waiting.delivery.delivered))
+            waiting.puller.done()
+
+    async def _poisoned(self, key: str, batch: Sequence[_Waiting], error: Exception) -> None:
+        """A bug of ours: single inputs out, so that one cannot hold up the others, and set it aside in the end."""
+        if len(batch) > 1:
+            self._failed(key, batch)
+            return
+        if batch[0].delivery.delivered < MAX_DELIVERIES:
+            self._failed(key, batch)
+            return
+        self._cache.pop(key, None)
+        dead = Dead("poison", f"{type(error).__name__}: {error}")
+        await self._bury(batch[0].delivery, batch[0].puller, dead, batch[0].message.id)
+
+    async def _turns(self, key: str, batch: Sequence[_Waiting]) -> None:
+        """One turn, decided again as often as another worker was first."""
+        address = self._address(batch)
+        for attempt in range(_RETRIES):
+            cached = self._cache.get(key)
+            held = cached or await self._journal.load(address)
+            plan = await self._decide(held.state, batch)
+            if (plan.seen or plan.dead) and cached is not None:
+                self._cache.pop(key, None)
+                continue
+            try:
+                await self._commit(key, address, held, plan)
+            except (Conflict, PublishTimeout) as error:
+                log.info("turn lost", actor=self._actor.name, key=key, attempt=attempt, reason=type(error).__name__)
+                self._cache.pop(key, None)
+                continue
+            again = [waiting for waiting in plan.seen if attempt or waiting.delivery.delivered > 1]
+            await self._finish(address, plan, again)
+            return
+        raise PublishTimeout(f"no turn for {key} after {_RETRIES} tries")
+
+    def _address(self, batch: Sequence[_Waiting]) -> subjects.Address:
+        """Whom the record is about: the run that all inputs concern, for a tree's mixed turn the root."""
+        first = batch[0].message.address
+        if self._actor.kind != "tree":
+            return first
+        same = all(waiting.message.address.run == first.run for waiting in batch)
+        return subjects.Address(first.tenant, "tree", first.tree, first.run if same else first.tree)
+
+    async def _decide(self, state: S, batch: Sequence[_Waiting]) -> _Plan:
+        facts = self._facts()
+        events: list[Event] = []
+        causes: list[_Waiting] = []
+        seen: list[_Waiting] = []
+        dead: list[tuple[_Waiting, Dead]] = []
+        for waiting in batch:
+            decision = self._actor.decide(state, await self._complete(waiting.message), facts)
+            match decision:
+                case Seen():
+                    seen.append(waiting)
+                case Dead():
+                    dead.append((waiting, decision))
+                case _:
+                    causes.append(waiting)
+                    events += decision
+                    for event in decision:
+                        state = self._actor.evolve(state, event)
+        return _Plan(state, tuple(events), tuple(causes), tuple(seen), tuple(dead))
+
+    async def _complete(self, message: Input) -> Input:
+        """Fetch what the body only refers to and the decision needs."""
+        needed = self._actor.needs(message.body)
+        if not needed:
+            return message
+        blobs = {digest: await objects.get_blob(self._bus, digest) for digest in needed}
+        return msgspec.structs.replace(message, blobs=blobs)
+
+    async def _commit(self, key: str, address: subjects.Address, held: Held[S], plan: _Plan) -> None:
+        """Record the turn and send what follows from it."""
+        if not plan.events:
+            self._remember(key, held)
+            return
+        crash.point(f"{self._actor.name}.before_record")
+        await self._arm(address, plan.events)
+        causes = tuple(waiting.message.id for waiting in plan.causes)
+        record = Record(causes=causes, events=plan.events, facts=self._facts().revision)
+        trace = next((w.message.traceparent for w in plan.causes if w.message.traceparent), "")
+        headers = {wire.TRACE: trace} if trace else {}
+        new, stored = await self._journal.append(address, held, plan.after, record, headers)
+        crash.point(f"{self._actor.name}.after_record")
+        self._remember(key, new)
+        await self._send(self._actor.commands(address, stored), trace)
+        crash.point(f"{self._actor.name}.after_commands")
+
+    async def _arm(self, address: subjects.Address, events: Sequence[Event]) -> None:
+        armed = [event for event in events if isinstance(event, Armed)]
+        if armed:
+            await arm(self._bus, address, armed[-1].at_ms)
+
+    def _remember(self, key: str, held: Held[S]) -> None:
+        self._cache[key] = held
+        self._cache.move_to_end(key)
+        if len(self._cache) > _CACHED:
+            self._cache.popitem(last=False)
+
+    async def _send(self, commands: Sequence[Command], trace: str) -> None:
+        if commands:
+            await asyncio.gather(*(self._send_one(command, trace) for command in commands))
+
+    async def _send_one(self, command: Command, trace: str) -> None:
+        headers = {wire.ID: command.id, wire.TYPE: wire.type_of(type(command.body))}
+        if trace:
+            headers[wire.TRACE] = trace
+        if command.once:
+            headers[wire.FENCE] = "0"
+        try:
+            await self._bus.publish(command.subject, wire.encode(command.body), headers)
+        except Conflict:
+            log.debug("command was sent before", id=command.id)
+
+    async def _finish(self, address: subjects.Address, plan: _Plan, again: Sequence[_Waiting]) -> None:
+        """Send the commands of turns that were recorded before, set aside what can have none, acknowledge."""
+        for waiting in again:
+            record = await self._journal.find(waiting.message.address, waiting.message.id)
+            if record is not None:
+                await self._send(self._actor.commands(address, record), waiting.message.traceparent)
+        for waiting, dead in plan.dead:
+            await self._bury(waiting.delivery, waiting.puller, dead, waiting.message.id)
+        for waiting in (*plan.causes, *plan.seen):
+            ack(self._bus, waiting.delivery)
+            waiting.puller.done()
+
+    async def _bury(self, delivery: Delivery, puller: Puller, dead: Dead, cause: str) -> None:
+        """Copy a message to the dead letters with its reason, then take it out of circulation."""
+        log.warning("dead letter", actor=self._actor.name, subject=delivery.subject, code=dead.code, reason=dead.reason)
+        try:
+            await bury(self._bus, self._actor.name, delivery, dead, cause)
+            term(self._bus, delivery)
+        except BusError:
+            nak(self._bus, delivery, 1.0)
+        puller.done()
+
+
+async def bury(bus: Bus, service: str, delivery: Delivery, dead: Dead, cause: str = "") -> None:
+    """Copy a message to the dead letters of its tenant.
+
+    :raises BusError: it could not be stored; deliver it again.
+    """
+    try:
+        body, encoded = delivery.body.decode(), False
+    except UnicodeDecodeError:
+        body, encoded = base64.b64encode(delivery.body).decode(), True
+    letter = Letter(
+        service=service,
+        subject=delivery.stored_subject,
+        code=dead.code,
+        reason=dead.reason[:1000],
+        stream=delivery.stream,
+        seq=delivery.seq,
+        id=cause or delivery.id,
+        body=body,
+        base64=encoded,
+    )
+    tenant = delivery.stored_subject.split(".")[1]
+    headers = {wire.ID: f"dead:{delivery.stream}@{delivery.seq}", wire.TYPE: wire.type_of(Letter)}
+    await bus.publish(subjects.dead(tenant, service), wire.encode(letter), headers)

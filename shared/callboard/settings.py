@@ -1,0 +1,55 @@
+"""Settings of a process, from the environment: `CALLBOARD_<NAME>`. Flags of the command line win over them."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from callboard_contracts.errors import CallboardError
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service process may be told."""
+
+    nats: str = "nats://127.0.0.1:4222"
+    """URL of the broker; may carry a user and password."""
+    data: Path = Path("~/.callboard").expanduser()
+    """Folder for what this process keeps: projections, keys, models. Deleting it loses no run."""
+    tenant: str = "default"
+    groups: int = 2
+    """Journal groups to create when the broker has none yet (1 to 64)."""
+    model: str = ""
+    """The default model; empty: detected."""
+    prices: str = ""
+    """A JSON file of model prices in USD per million tokens: `{"name": {"input": 1.0, "output": 2.0}}`."""
+    http: str = "127.0.0.1:8420"
+    """Where the gateway listens."""
+    concurrency: int = 8
+    """How many calls an executor process runs at once."""
+    ack_wait_s: float = 30.0
+    """After this silence the broker delivers an input again."""
+    log: str = "info"
+
+
+def from_environment(environment: Mapping[str, str] | None = None, **given: object) -> Settings:
+    """Read the settings; what is `given` and not None wins.
+
+    :raises CallboardError: `invalid_request` with the name of the setting that cannot be read.
+    """
+    env = os.environ if environment is None else environment
+    fields = Settings.__struct_fields__
+    found: dict[str, object] = {f: env[f"CALLBOARD_{f.upper()}"] for f in fields if f"CALLBOARD_{f.upper()}" in env}
+    if "nats" not in found and "NATS_URL" in env:
+        found["nats"] = env["NATS_URL"]
+    found |= {key: value for key, value in given.items() if value is not None}
+    try:
+        return msgspec.convert(found, Settings, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise CallboardError("invalid_request", f"setting {error}") from None
+
+
+def _path(type_: type, value: object) -> object:
+    if type_ is Path:
+        return Path(str(value)).expanduser()
+    raise NotImplementedError(type_)

@@ -1,0 +1,1 @@
+"""The benchmark: what an activity costs, as ratios to two references measured in the same run."""

@@ -1,0 +1,1 @@
+"""The real services over a real broker, in one process."""

@@ -1,0 +1,58 @@
+"""A ledger on a broker of the test's own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from callboard.bus import Bus, layout
+from callboard.service import Context
+from callboard.settings import Settings
+from callboard_contracts import ids, subjects
+from callboard_services.ledger.serve import serve
+
+Ledger = Callable[[], AbstractAsyncContextManager[None]]
+
+
+@pytest.fixture
+async def bus(fresh_broker: str) -> AsyncIterator[Bus]:
+    async with await Bus.connect(fresh_broker, name="test") as bus:
+        await layout.provision(bus, 2)
+        yield bus
+
+
+@pytest.fixture
+def ledger(fresh_broker: str, tmp_path: Path, bus: Bus) -> Ledger:  # noqa: ARG001 - the streams must be there
+    """Start a ledger; its data stays in `tmp_path` between two starts."""
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        started, stop = asyncio.Event(), asyncio.Event()
+        async with await Bus.connect(fresh_broker, name="ledger") as own:
+            settings = Settings(nats=fresh_broker, data=tmp_path / "data")
+            task = asyncio.create_task(serve(Context(own, 2, settings, stop, started.set)))
+            waiting = asyncio.create_task(started.wait())
+            await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+            try:
+                yield
+            finally:
+                stop.set()
+                await task
+
+    return running
+
+
+async def ask(bus: Bus, question: str, **body: Any) -> dict[str, Any]:
+    """Ask the ledger."""
+    answer = await bus.request(subjects.ask("default", "ledger", question), msgspec.json.encode(body))
+    found: dict[str, Any] = msgspec.json.decode(answer.body)
+    return found
+
+
+def run_id(number: int) -> str:
+    """Return the id of a root run."""
+    return ids.ulid(1_767_225_600_000 + number, number.to_bytes(10, "big"))

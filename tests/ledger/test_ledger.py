@@ -1,0 +1,172 @@
+"""The ledger on a real broker: it loses nothing, counts nothing twice, and can be deleted."""
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from callboard.bus import Bus, reader
+from callboard.bus.layout import journal_of
+from callboard.testing.records import BusSink, Costs, Play
+from callboard_contracts import goal, ids, subjects
+from tests.ledger.conftest import Ledger, ask, run_id
+
+
+async def write_runs(bus: Bus, count: int, *, first: int = 0) -> None:
+    play = Play(BusSink(bus))
+    for number in range(first, first + count):
+        labels = {"team": "even" if number % 2 == 0 else "odd"}
+        submit = goal.Submit(id=run_id(number), objective=f"Goal {number}", labels=labels, principal="ada")
+        await play.write(run_id(number), submit=submit, costs=Costs(model=100 + number), skill="totals")
+
+
+async def all_runs(bus: Bus) -> list[dict[str, Any]]:
+    """Return every run, once the ledger has folded the last record of each."""
+    found: list[dict[str, Any]] = (await ask(bus, "runs", limit=200))["runs"]
+    whole = [await run_of(bus, row["run"]) for row in found]
+    return sorted(whole, key=lambda row: str(row["run"]))
+
+
+async def run_of(bus: Bus, run: str) -> dict[str, Any]:
+    """Return a run as of its last record."""
+    last = await reader.last(bus, journal_of(run, 2), subjects.records_of_tree("default", run))
+    assert last is not None
+    answer = await ask(bus, "run", run=run, min_seq=last.seq)
+    assert not answer["behind"]
+    found: dict[str, Any] = answer["run"]
+    return found
+
+
+async def test_a_reader_sees_its_own_writes(bus: Bus, ledger: Ledger) -> None:
+    async with ledger():
+        for number in range(5):
+            await write_runs(bus, 1, first=number)
+            found = await run_of(bus, run_id(number))
+            assert (found["status"], found["cost_micro_usd"]) == ("completed", 2 * (100 + number))
+            assert found["labels"] == {"team": "odd" if number % 2 else "even"}
+
+
+async def test_a_deleted_database_comes_back_the_same(bus: Bus, ledger: Ledger, tmp_path: Path) -> None:
+    await write_runs(bus, 12)
+    async with ledger():
+        before = [await run_of(bus, run_id(number)) for number in range(12)]
+        await asyncio.sleep(0.2)
+    for file in (tmp_path / "data").iterdir():
+        file.unlink()
+    async with ledger():
+        assert [await run_of(bus, run_id(number)) for number in range(12)] == before
+
+
+async def test_a_damaged_database_is_built_anew(bus: Bus, ledger: Ledger, tmp_path: Path) -> None:
+    await write_runs(bus, 3)
+    async with ledger():
+        before = await run_of(bus, run_id(2))
+    (tmp_path / "data" / "ledger.db").write_bytes(b"this is no database" * 500)
+    async with ledger():
+        assert await run_of(bus, run_id(2)) == before
+
+
+async def test_redelivery_changes_nothing(bus: Bus, ledger: Ledger) -> None:
+    await write_runs(bus, 6)
+    async with ledger():
+        before = [await run_of(bus, run_id(number)) for number in range(6)]
+    for group in range(2):
+        stream = f"JOURNAL-{group}"
+        config = (await bus.api(f"CONSUMER.INFO.{stream}.ledger"))["config"]
+        await bus.api(f"CONSUMER.DELETE.{stream}.ledger")
+        await bus.api(f"CONSUMER.DURABLE.CREATE.{stream}.ledger", {"stream_name": stream, "config": config})
+    async with ledger():
+        await write_runs(bus, 1, first=6)
+        await run_of(bus, run_id(6))
+        assert [await run_of(bus, run_id(number)) for number in range(6)] == before
+
+
+async def test_what_is_delivered_to_a_process_that_dies_is_not_missed(bus: Bus, ledger: Ledger) -> None:
+    """A second puller takes records of the same durable and never acknowledges them."""
+    async with ledger():
+        thieves = []
+        for group in range(2):
+            inbox = f"{bus.prefix}-thief-{group}"
+            await bus.client.listen(inbox, thieves.append)
+            bus.client.write(
+                f"$JS.API.CONSUMER.MSG.NEXT.JOURNAL-{group}.ledger", inbox, b'{"batch":100,"no_wait":false}'
+            )
+        await write_runs(bus, 10)
+        await write_runs(bus, 10, first=100)
+        assert thieves
+        for number in (*range(10), *range(100, 110)):
+            assert (await run_of(bus, run_id(number)))["cost_micro_usd"] == 2 * (100 + number)
+
+
+async def test_other_streams_of_the_same_name_are_not_taken_for_those_that_were_folded(
+    bus: Bus, ledger: Ledger
+) -> None:
+    await write_runs(bus, 4)
+    async with ledger():
+        await run_of(bus, run_id(3))
+    for group in range(2):
+        config = (await bus.api(f"STREAM.INFO.JOURNAL-{group}"))["config"]
+        durable = (await bus.api(f"CONSUMER.INFO.JOURNAL-{group}.ledger"))["config"]
+        await bus.api(f"STREAM.DELETE.JOURNAL-{group}")
+        await bus.api(f"STREAM.CREATE.JOURNAL-{group}", config)
+        body = {"stream_name": f"JOURNAL-{group}", "config": durable}
+        await bus.api(f"CONSUMER.DURABLE.CREATE.JOURNAL-{group}.ledger", body)
+    await write_runs(bus, 1, first=50)
+    async with ledger():
+        assert (await run_of(bus, run_id(50)))["status"] == "completed"
+        assert [row["run"] for row in await all_runs(bus)] == [run_id(50)]
+
+
+async def test_a_record_that_cannot_be_read_goes_to_the_dead_letters_and_stops_nobody(bus: Bus, ledger: Ledger) -> None:
+    async with ledger():
+        await bus.publish(str(subjects.Address.of_run("default", run_id(1)).at("log", "accepted")), b"not json")
+        await write_runs(bus, 2, first=2)
+        assert (await run_of(bus, run_id(3)))["status"] == "completed"
+    letter = await reader.last(bus, "DEAD", "cb.default.dead.ledger")
+    assert letter is not None
+    assert msgspec.json.decode(letter.body)["code"] == "undecodable"
+
+
+async def test_runs_are_filtered_and_paged_newest_first(bus: Bus, ledger: Ledger) -> None:
+    async with ledger():
+        await write_runs(bus, 9)
+        await run_of(bus, run_id(8))
+        await run_of(bus, run_id(7))
+        newest = [run_id(number) for number in range(8, -1, -1)]
+        first = (await ask(bus, "runs", limit=4))["runs"]
+        rest = (await ask(bus, "runs", limit=9, before=first[-1]["run"]))["runs"]
+        assert [row["run"] for row in first + rest] == newest
+        odd = (await ask(bus, "runs", label="team:odd"))["runs"]
+        assert [row["run"] for row in odd] == newest[1::2]
+        assert (await ask(bus, "runs", status="failed"))["runs"] == []
+        assert (await ask(bus, "runs", skill="totals", label="team"))["runs"] != []
+        assert (await ask(bus, "runs", label='x"] OR 1=1 --'))["runs"] == []
+
+
+async def test_a_tenant_never_reads_anothers_runs(bus: Bus, ledger: Ledger) -> None:
+    async with ledger():
+        await write_runs(bus, 1)
+        await run_of(bus, run_id(0))
+        other = await bus.request(subjects.ask("other", "ledger", "run"), msgspec.json.encode({"run": run_id(0)}))
+        assert msgspec.json.decode(other.body)["error"] == "unknown_run"
+        none = await bus.request(subjects.ask("other", "ledger", "runs"), b"{}")
+        assert msgspec.json.decode(none.body) == {"runs": []}
+
+
+async def test_killed_at_random_it_counts_every_call_once(bus: Bus, ledger: Ledger) -> None:
+    """Stops and starts while runs are written; what was under way is delivered again or read again."""
+    dice = random.Random(7)
+    writing = asyncio.create_task(write_runs(bus, 40))
+    while not writing.done():
+        async with ledger():
+            await asyncio.sleep(dice.uniform(0, 0.15))
+    await writing
+    async with ledger():
+        for number in range(40):
+            assert (await run_of(bus, run_id(number)))["cost_micro_usd"] == 2 * (100 + number)
+
+
+def test_ids_of_the_test_are_ulids() -> None:
+    assert all(ids.is_ulid(run_id(number)) for number in range(200))

@@ -1,0 +1,1 @@
+"""Pure behaviour: given these events, when this message, then this turn."""
