@@ -43,7 +43,7 @@ async def groups_in_force(bus: Bus, settings: Settings) -> int:
     :raises CallboardError: `broker_refused` when they are missing and may not be created.
     """
     try:
-        return await layout.discover(bus) or await layout.provision(bus, settings.groups)
+        return await layout.discover(bus) or await layout.provision(bus, settings.groups, settings.ack_wait_s)
     except BusError as error:
         raise CallboardError("broker_refused", f"the streams are missing and cannot be created: {error}") from None
 

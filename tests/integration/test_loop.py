@@ -33,6 +33,7 @@ SCRIPT = script(
     ],
     left=[asks(("calc", {"expression": "20+1"})), {"output": "L"}],
     right=[{"output": "R"}],
+    dawdles=[{"delay_s": 3, "output": "late"}],
     flaky=[{"fail": {"code": "provider_error", "message": "boom"}}, {"output": "recovered"}],
 )
 
@@ -80,7 +81,7 @@ async def test_a_run_that_never_ends_is_stopped_by_the_name_of_its_limit(system:
     assert (turns.ended.code, turns.ended.turns) == ("iteration_budget", 3)
     calls = await system.run(objective="forever", limits=Limits(max_calls=3))
     assert calls.ended.code == "call_budget"
-    time = await system.run(objective="slow", limits=Limits(timeout_s=0.001))
+    time = await system.run(objective="dawdles", limits=Limits(timeout_s=0.3))
     assert time.ended.code == "time_budget"
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import pytest
+from tests.server.users import GROUPS, TENANT, everyone
 
 from callboard.bus import Bus, Delivery, Puller, ack, layout, objects, reader
 from callboard.bus.micro import announce
@@ -14,7 +15,6 @@ from callboard_contracts import call, guard, subjects, tool, wire
 from callboard_contracts.goal import Submit
 from callboard_contracts.journal import Record
 from callboard_contracts.skill import Skill
-from tests.server.users import GROUPS, TENANT, everyone
 
 TREE = "01K0000000000000000000000A"
 CALL = f"{TREE}-1-0"
@@ -59,7 +59,7 @@ async def settle(*buses: Bus) -> None:
 
 async def eventually(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - what is awaited is a callback of the bus
             await asyncio.sleep(0.01)
 
 
@@ -220,9 +220,7 @@ async def test_nobody_reads_anothers_inbox(bus_of: dict[str, Bus], name: str) ->
     for pattern in (">", "_INBOX.>", "_INBOX.operator.>", "_INBOX.*.*.*", "_R_.>", "cb.>"):
         await bus_of[name].subscribe(pattern, heard.append)
     await bus_of["operator"].api("INFO")
-    await bus_of["guard" if name != "guard" else "planner"].request(
-        f"$JS.API.DIRECT.GET.{JOURNAL}", b'{"seq":9999999}'
-    )
+    await bus_of["guard" if name != "guard" else "planner"].request(f"$JS.API.DIRECT.GET.{JOURNAL}", b'{"seq":9999999}')
     await settle(bus_of[name])
     assert [message.subject for message in heard if not message.subject.startswith(f"_INBOX.{name}.")] == []
 
@@ -362,6 +360,11 @@ async def test_an_executor_asks_the_planner_and_sets_aside_what_it_cannot_read(
     await stop()
     service = "tools" if name == "tool" else name
     assert (await bus_of[name].publish(subjects.dead(TENANT, service), b"{}")).stream == layout.DEAD
+
+
+@pytest.mark.parametrize("name", ["gateway", "ledger"])
+async def test_streams_are_described_to_those_who_show_them(bus_of: dict[str, Bus], name: str) -> None:
+    assert (await bus_of[name].api(f"STREAM.INFO.{layout.GOALS}"))["config"]["name"] == layout.GOALS
 
 
 async def test_the_gateway_asks_the_ledger(bus_of: dict[str, Bus]) -> None:

@@ -37,9 +37,7 @@ async def serve(bus: Bus) -> AsyncIterator[Serve]:
 
         async def start(*tools: Tool, concurrency: int = 8, ack_wait_s: float = 30.0) -> None:
             await durables(bus, GROUPS, *(tool.spec.name for tool in tools), ack_wait_s=ack_wait_s)
-            await stack.enter_async_context(
-                serving(bus, GROUPS, tools, concurrency=concurrency, ack_wait_s=ack_wait_s)
-            )
+            await stack.enter_async_context(serving(bus, GROUPS, tools, concurrency=concurrency, ack_wait_s=ack_wait_s))
 
         yield start
 

@@ -96,8 +96,11 @@ def hold(context: ToolContext) -> str:
 
 serve_tools(hold, concurrency={concurrency})
 """
-    two = holding.format(concurrency=2).replace("serve_tools(hold", "from callboard.tools import executor\n"
-        "executor.asyncio.Semaphore = lambda n, S=executor.asyncio.Semaphore: S(1)\nserve_tools(hold")
+    two = holding.format(concurrency=2).replace(
+        "serve_tools(hold",
+        "from callboard.tools import executor\n"
+        "executor.asyncio.Semaphore = lambda n, S=executor.asyncio.Semaphore: S(1)\nserve_tools(hold",
+    )
     first = processes.start(two, TAKES="60", COUNTER=str(counter))
     calls = [await world.grant("hold") for _ in range(2)]
     await eventually(lambda: _held(bus, counter))

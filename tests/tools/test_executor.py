@@ -27,7 +27,8 @@ async def test_a_granted_call_is_run_and_its_result_reaches_the_run(world: World
     await serve(shout)
     id_ = await world.grant("text.shout", {"text": "hey"})
     assert await world.result(id_) == msgspec.structs.replace(
-        Completed(call=id_, output="HEY"), usage=world.results[id_][0].usage  # type: ignore[union-attr]
+        Completed(call=id_, output="HEY"),
+        usage=world.results[id_][0].usage,  # type: ignore[union-attr]
     )
     assert world.headers[id_] == {"ce-id": id_, "ce-type": "call.completed.v1"}
 

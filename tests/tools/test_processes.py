@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from callboard.bus import Bus
+from callboard.bus import Bus, layout
 from callboard.bus.registry import Registry
 from callboard_contracts.call import Completed, Failed
 from callboard_services.tools.registrar import Registrar
 from tests.tools.conftest import GROUPS
-from tests.tools.parts import Processes, World, until
+from tests.tools.parts import Processes, World, eventually, until
 
 pytestmark = pytest.mark.usefixtures("registrar")
 
@@ -88,12 +88,19 @@ async def test_a_second_process_takes_its_share(world: World, registry: Registry
     processes.start(SLEEPER)
     processes.start(SLEEPER)
     await until(lambda: (entry := registry.facts.tools.get("sleeper")) and entry.instances == 2)
+    await eventually(lambda: _both_pull(world))
     calls = [await world.grant("sleeper") for _ in range(200)]
     results = [await world.result(call) for call in calls]
     by = [result.output for result in results if isinstance(result, Completed)]
     assert len(by) == 200
     assert min(by.count(pid) for pid in set(by)) >= 50
     assert len(set(by)) == 2
+
+
+async def _both_pull(world: World) -> bool:
+    stream = layout.journal_of(world.tree, GROUPS)
+    info = await world.bus.api(f"CONSUMER.INFO.{stream}.tool-sleeper")
+    return int(info["num_waiting"]) == 2
 
 
 async def test_a_tool_that_starts_later_is_usable_within_two_seconds(

@@ -1,13 +1,15 @@
 """`GET /v1/runs/{run}/events`: the run's records as they happen, resumed exactly by `Last-Event-ID`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from functools import partial
 
 import msgspec
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from callboard.bus import Delivery, reader
+from callboard.bus import BusError, Delivery, reader
 from callboard_contracts import ids, subjects
 from callboard_contracts.errors import CallboardError
 from callboard_services.gateway import render
@@ -16,6 +18,8 @@ from callboard_services.gateway.house import House, house_of
 from callboard_services.gateway.runs import check_known, run_of
 from callboard_services.gateway.sse import EventStream
 from callboard_services.gateway.tail import Tail
+
+log = structlog.get_logger()
 
 _LAST = ("ended", "refused")
 _FIRST = b"retry: 1000\n\n"
@@ -41,9 +45,7 @@ async def stream(request: Request) -> Response | EventStream:
     if await _is_over(house, run, after):
         return Response(status_code=204)  # a browser's EventSource then stops asking
     pieces = _pieces(house, run, after, tokens=wish.stream == "tokens")
-    return EventStream(
-        pieces, stop=house.stop, patience_s=house.patience_s, hang_up=partial(house.hang_up, request)
-    )
+    return EventStream(pieces, stop=house.stop, patience_s=house.patience_s, hang_up=partial(house.hang_up, request))
 
 
 def _resumed(request: Request, after: int) -> int:
@@ -69,22 +71,29 @@ async def _is_over(house: House, run: str, after: int) -> bool:
     return False
 
 
-async def _pieces(house: House, run: str, after: int, *, tokens: bool) -> AsyncIterator[bytes]:
-    tree = ids.tree_of(run)
+async def _pieces(house: House, run: str, after: int, *, tokens: bool) -> AsyncGenerator[bytes, None]:
+    """Yield the stream. It ends early when the broker fails; the client resumes where it was."""
+    tail = Tail(
+        house.bus, house.journal_of(run), house.tenant, ids.tree_of(run), chunks=tokens, heartbeat_s=house.heartbeat_s
+    )
     yield _FIRST
-    async with Tail(
-        house.bus, house.journal_of(run), house.tenant, tree, chunks=tokens, heartbeat_s=house.heartbeat_s
-    ) as tail:
-        async for found in tail.follow(after):
-            if found is None:
-                yield _HEARTBEAT
-            elif not found.seq:
-                if _concerns(subjects.Live.parse(found.subject).run, run):
-                    yield render.chunk(found)
-            elif _concerns(_address(found).run, run):
-                yield await render.record(house, found)
-                if _ends(found, run):
+    try:
+        async with tail, aclosing(tail.follow(after)) as found:
+            async for event in found:
+                yield await _piece(house, run, event)
+                if event is not None and event.seq and _ends(event, run):
                     return
+    except BusError as error:
+        log.warning("stream ends early", run=run, reason=str(error))
+
+
+async def _piece(house: House, run: str, event: Delivery | None) -> bytes:
+    """Return what is sent of an event: nothing when it concerns another branch of the tree."""
+    if event is None:
+        return _HEARTBEAT
+    if event.seq:
+        return await render.record(house, event) if _concerns(_address(event).run, run) else b""
+    return render.chunk(event) if _concerns(subjects.Live.parse(event.subject).run, run) else b""
 
 
 def _concerns(about: str, run: str) -> bool:

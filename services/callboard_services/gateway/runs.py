@@ -14,7 +14,7 @@ from callboard_contracts.errors import CallboardError
 from callboard_contracts.journal import Record
 from callboard_contracts.run import Ended
 from callboard_contracts.units import dollars
-from callboard_services.gateway import queue
+from callboard_services.gateway import waiting
 from callboard_services.gateway.bodies import json, query
 from callboard_services.gateway.house import House, house_of
 from callboard_services.gateway.questions import ask
@@ -83,7 +83,7 @@ async def check_known(house: House, run: str) -> None:
 
 
 async def _queued(house: House, run: str) -> dict[str, Any]:
-    skill = await queue.find(house, run)
+    skill = await waiting.find(house, run)
     begun = None
     if skill is None:  # it may have begun between the two looks
         begun = await reader.last(house.bus, house.journal_of(run), _address(house, run).fence)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from starlette.types import Receive, Scope, Send
 
@@ -18,7 +18,12 @@ class EventStream:
     """Sends pieces until they end, the client leaves, `stop` is set, or the client has not read for `patience_s`."""
 
     def __init__(
-        self, pieces: AsyncIterator[bytes], *, stop: asyncio.Event, patience_s: float, hang_up: Callable[[], None]
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        *,
+        stop: asyncio.Event,
+        patience_s: float,
+        hang_up: Callable[[], None],
     ) -> None:
         self._pieces = pieces
         self._stop = stop
@@ -48,8 +53,9 @@ class EventStream:
             await self._piece(send, b"", more=False)
 
     async def _send_all(self, send: Send) -> None:
-        async for piece in self._pieces:
-            await self._piece(send, piece, more=True)
+        async with contextlib.aclosing(self._pieces) as pieces:
+            async for piece in pieces:
+                await self._piece(send, piece, more=True)
 
     async def _piece(self, send: Send, body: bytes, *, more: bool) -> None:
         """Send one piece.

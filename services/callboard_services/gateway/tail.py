@@ -9,7 +9,7 @@ therefore cost time and nothing else, and a tail holds one number, however far i
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Self
 
 import structlog
@@ -64,7 +64,7 @@ class Tail:
             self._chunks.append(news)
         self._wake.set()
 
-    async def follow(self, position: int) -> AsyncIterator[Delivery | None]:
+    async def follow(self, position: int) -> AsyncGenerator[Delivery | None, None]:
         """Yield every record after a sequence, and tokens as they come; None when nothing happened for a while."""
         try:
             async for record in reader.scan(self._bus, self._stream, self._records, position + 1):

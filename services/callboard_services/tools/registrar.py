@@ -9,12 +9,14 @@ from collections.abc import Mapping
 
 import structlog
 
-from callboard.bus import Bus, BusError, layout
+from callboard.bus import Bus, BusError, NoAnswer, layout
+from callboard.bus.errors import NobodyListens
 from callboard.bus.micro import INFO
 from callboard.bus.registry import Registry, put_tool
 from callboard_contracts import names
 from callboard_contracts.tool import Entry
 from callboard_services.tools import admission, watch
+from callboard_services.tools.admission import Instance
 from callboard_services.tools.watch import Watch
 
 log = structlog.get_logger()
@@ -61,16 +63,31 @@ class Registrar:
     async def _poll(self) -> None:
         try:
             answers = await self._bus.gather(INFO, b"", window_s=WINDOW_S)
-            if not answers:  # we answer ourselves, so the broker was away: that says nothing about the tools
+            if not self._bus.connected:  # silence then says nothing about the tools
                 return
             instances = [found for answer in answers if (found := admission.read(answer.body))]
+            unreachable = await self._unreachable(watch.silent(self._watch, instances))
             known = self._known()
-            self._watch = watch.observe(self._watch, instances, known)
+            self._watch = watch.observe(self._watch, instances, known, unreachable=unreachable)
             for token, problem in watch.disagreements(self._watch).items():
                 log.warning("tool described twice", tool=names.tool(token), problem=problem)
             await self._write(watch.to_write(self._watch, known), known)
         except BusError as error:
             log.warning("registry not kept", detail=str(error))
+
+    async def _unreachable(self, silent: tuple[Instance, ...]) -> frozenset[str]:
+        """Return the ids under which the broker knows nobody any more."""
+        there = await asyncio.gather(*(self._is_there(instance) for instance in silent))
+        return frozenset(instance.id for instance, yes in zip(silent, there, strict=True) if not yes)
+
+    async def _is_there(self, instance: Instance) -> bool:
+        try:
+            await self._bus.request(f"$SRV.PING.{instance.token}.{instance.id}", b"", timeout_s=WINDOW_S)
+        except NobodyListens:
+            return False
+        except NoAnswer:
+            return True
+        return True
 
     async def _write(self, entries: Mapping[str, Entry], known: Mapping[str, Entry]) -> None:
         for token, entry in entries.items():

@@ -1,11 +1,12 @@
 """What a registrar has seen, poll by poll, and what it therefore writes. Pure.
 
-A process is gone after three polls without it. News that a registrar saw itself is written at once; where the registry
+A process is gone after three polls without it when the broker knows nobody under its name either. One that is there and
+does not answer is busy, as a process is whose author blocks its loop; after twenty polls it is gone as well. News that a registrar saw itself is written at once; where the registry
 merely says something else, another registrar may know better, and this one waits three polls before it corrects that.
 So two registrars come to the same entries and neither undoes what the other wrote.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import msgspec
 
@@ -15,6 +16,8 @@ from callboard_services.tools.admission import Instance
 
 PATIENCE = 3
 """Polls without a process until it is gone, and with a wrong entry until it is corrected."""
+LONG_PATIENCE = 20
+"""Polls without a process that is still connected."""
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,15 +36,27 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     polls: int = 0
 
 
-def observe(watch: Watch, answers: Iterable[Instance], known: Mapping[str, Entry]) -> Watch:
-    """Return the watch after one more poll. `known` is what the registry says, by token."""
+def silent(watch: Watch, answers: Iterable[Instance]) -> tuple[Instance, ...]:
+    """Return the processes that were there and did not answer this time."""
+    seen = {answer.id for answer in answers}
+    return tuple(instance for id_, instance in watch.alive.items() if id_ not in seen)
+
+
+def observe(
+    watch: Watch, answers: Iterable[Instance], known: Mapping[str, Entry], *, unreachable: Container[str] = ()
+) -> Watch:
+    """Return the watch after one more poll. `known` is what the registry says, by token; `unreachable` holds ids."""
     seen = {answer.id: answer for answer in answers}
     missed = {id_: watch.missed.get(id_, 0) + 1 for id_ in watch.alive if id_ not in seen}
-    alive = {id_: i for id_, i in watch.alive.items() if missed.get(id_, 0) < PATIENCE} | seen
-    wanted = _wanted(watch, alive, known)
+    kept = {
+        id_: instance
+        for id_, instance in watch.alive.items()
+        if missed.get(id_, 0) < (PATIENCE if id_ in unreachable else LONG_PATIENCE)
+    }
+    wanted = _wanted(watch, kept | seen, known)
     return Watch(
-        alive=alive,
-        missed={id_: count for id_, count in missed.items() if id_ in alive},
+        alive=kept | seen,
+        missed={id_: count for id_, count in missed.items() if id_ in kept},
         wanted=wanted,
         news=frozenset(token for token, entry in wanted.items() if watch.wanted.get(token) != entry),
         doubts={t: watch.doubts.get(t, 0) + 1 for t, entry in wanted.items() if known.get(t) != entry},

@@ -162,30 +162,29 @@ def consumer(durable: str, filters: list[str], *, ack_wait_s: float = ACK_WAIT_S
     return config | ({"filter_subject": filters[0]} if len(filters) == 1 else {"filter_subjects": filters})
 
 
-def consumers(groups: int) -> list[tuple[str, dict[str, Any]]]:
+def consumers(groups: int, ack_wait_s: float = ACK_WAIT_S) -> list[tuple[str, dict[str, Any]]]:
     """Return every stream's durables of the core services. Tools' durables are the registrar's."""
-    every = [(GOALS, consumer("planner", ["cb.*.goal.*"]))]
+    every = [(GOALS, consumer("planner", ["cb.*.goal.*"], ack_wait_s=ack_wait_s))]
     for group in range(groups):
         stream = journal(group)
         every += [
-            (stream, consumer("planner", ["cb.*.run.*.*.*.in.>"])),
-            (stream, consumer("guard", ["cb.*.run.*.*.*.log.>", "cb.*.tree.*.*.*.in.>"])),
-            (stream, consumer("ledger", ["cb.*.*.*.*.*.log.>"])),
-            (stream, tool_consumer(names.AGENT)),
-            (stream, tool_consumer(names.MODEL)),
+            (stream, consumer("planner", ["cb.*.run.*.*.*.in.>"], ack_wait_s=ack_wait_s)),
+            (stream, consumer("guard", ["cb.*.run.*.*.*.log.>", "cb.*.tree.*.*.*.in.>"], ack_wait_s=ack_wait_s)),
+            (stream, consumer("ledger", ["cb.*.*.*.*.*.log.>"], ack_wait_s=ack_wait_s)),
+            (stream, tool_consumer(names.AGENT, ack_wait_s=ack_wait_s)),
+            (stream, tool_consumer(names.MODEL, ack_wait_s=ack_wait_s)),
         ]
     return every
 
 
-def tool_consumer(tool: str, *, new: bool = False) -> dict[str, Any]:
+def tool_consumer(tool: str, *, ack_wait_s: float = ACK_WAIT_S, new: bool = False) -> dict[str, Any]:
     """Return the durable from which all executors of a tool pull: single grants and those of wider turns."""
     token = names.token(tool)
-    return consumer(
-        names.durable(tool), [f"cb.*.tree.*.*.*.log.call.{token}", f"cb.*.tree.*.*.*.send.call.{token}.*"], new=new
-    )
+    filters = [f"cb.*.tree.*.*.*.log.call.{token}", f"cb.*.tree.*.*.*.send.call.{token}.*"]
+    return consumer(names.durable(tool), filters, ack_wait_s=ack_wait_s, new=new)
 
 
-async def provision(bus: Bus, groups: int) -> int:
+async def provision(bus: Bus, groups: int, ack_wait_s: float = ACK_WAIT_S) -> int:
     """Create what is missing, or find what is there. Returns the number of journal groups in force.
 
     :raises PublishRefused: the broker refuses. :raises NoAnswer: the user may not create streams.
@@ -194,7 +193,7 @@ async def provision(bus: Bus, groups: int) -> int:
     groups = existing or groups
     for config in streams(groups):
         await _create(bus, f"STREAM.CREATE.{config['name']}", config, exists=10058)
-    for stream, config in consumers(groups):
+    for stream, config in consumers(groups, ack_wait_s):
         await create_consumer(bus, stream, config)
     return groups
 

@@ -29,6 +29,8 @@ _OWN_TOOLS = (names.durable(names.MODEL), names.durable(names.AGENT))
 STREAMED = "cb.*.live.*.*.stream.>"
 """Tokens and progress: what executors say without asking anybody."""
 
+SKILLS_CHANGE = f"$KV.{layout.SKILLS}.>"
+
 ANSWERS = ("_INBOX.>", "_R_.>")
 """Where answers go: to inboxes of the same account, and to those that the server made up for another one."""
 
@@ -81,7 +83,7 @@ _ABOUT = (f"{_API}.STREAM.INFO.*", f"{_API}.CONSUMER.INFO.*.*", f"{_API}.STREAM.
 _JOURNALS = tuple(layout.journal(group) for group in range(layout.MAX_GROUPS))
 _FACTS = (f"KV_{layout.REGISTRY}", f"KV_{layout.SKILLS}")
 _OBJECTS = (f"OBJ_{layout.BLOBS}", f"OBJ_{layout.ARTIFACTS}")
-_CHANGES = (f"$KV.{layout.REGISTRY}.>", f"$KV.{layout.SKILLS}.>")
+_CHANGES = (f"$KV.{layout.REGISTRY}.>", SKILLS_CHANGE)
 _BLOBS = f"$O.{layout.BLOBS}.>"
 _ARTIFACTS = f"$O.{layout.ARTIFACTS}.>"
 _RECORDS = "cb.*.live.*.*.*"
@@ -201,11 +203,12 @@ def _gateway() -> User:
             "cb.*.approval.*.*.*.in.vote",
             "cb.*.ask.*.>",
             "cb.*.dead.gateway",
-            f"$KV.{layout.SKILLS}.>",
+            SKILLS_CHANGE,
             f"$KV.{layout.IDEMPOTENCY}.>",
             _BLOBS,
             _ARTIFACTS,
             _FIND,
+            *_ABOUT,
             *_read(layout.GOALS, layout.DEAD, f"KV_{layout.IDEMPOTENCY}", *_JOURNALS, *_FACTS, *_OBJECTS),
             *ANSWERS,
         ),

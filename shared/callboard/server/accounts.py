@@ -8,10 +8,12 @@ chooses reaches the journal: that is the reason for all of this (see `callboard.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from callboard.bus.users import ANSWERS, OPERATOR, STREAMED, User
+from callboard.bus.users import ANSWERS, OPERATOR, SKILLS_CHANGE, STREAMED, User
 
 CORE = "CORE"
 _MICRO = "$SRV.>"
+_SHADOW = "$JS.API.INFO"
+"""An account that imports this is spared the server's own answers to its API calls: "not enabled for account"."""
 _MANY = ("$JS.API.CONSUMER.MSG.NEXT.", "$JS.API.DIRECT.GET.")
 """What is answered with more than one message."""
 
@@ -60,7 +62,12 @@ def _core_imports(edge: Sequence[User]) -> list[str]:
 
 def _edge_exports(user: User) -> list[str]:
     micro = [f"{{ service: {_text(_MICRO)}, response_type: stream }}"] if _MICRO in user.subscribe else []
-    return micro + ([f"{{ stream: {_text(STREAMED)} }}"] if STREAMED in user.publish else [])
+    return micro + [f"{{ stream: {_text(subject)} }}" for subject in _told(user)]
+
+
+def _told(user: User) -> list[str]:
+    """Return what edge users hear from this one directly: the server passes nothing on that it imported itself."""
+    return [subject for subject in user.publish if subject in (STREAMED, SKILLS_CHANGE)]
 
 
 def _edge_imports(user: User, others: Sequence[User]) -> list[str]:
@@ -69,13 +76,15 @@ def _edge_imports(user: User, others: Sequence[User]) -> list[str]:
         found.append(_import("stream", CORE, subject))
         if subject.endswith(".live.>"):
             streamed = subject.removesuffix(">") + STREAMED.partition(".live.")[2]
-            found += [_import("stream", account(other), streamed) for other in others if STREAMED in other.publish]
+            found += [_import("stream", account(other), streamed) for other in others if STREAMED in _told(other)]
+        found += [_import("stream", account(other), subject) for other in others if subject in _told(other)]
     return found
 
 
 def _asked(user: User) -> list[str]:
     """Return what an edge user publishes into the journal's account."""
-    return [subject for subject in user.publish if subject != STREAMED and subject not in ANSWERS]
+    asked = (subject for subject in user.publish if subject != STREAMED and subject not in ANSWERS)
+    return list(dict.fromkeys((_SHADOW, *asked)))
 
 
 def _heard(user: User) -> list[str]:

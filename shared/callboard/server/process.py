@@ -113,10 +113,16 @@ async def _ports(process: asyncio.subprocess.Process, folder: Path) -> _Ports | 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(READY_S):
             while process.returncode is None:
-                for file in folder.glob("*.ports"):
-                    with contextlib.suppress(msgspec.DecodeError):  # it is still being written
-                        return msgspec.json.decode(file.read_bytes(), type=_Ports)
+                if found := _written(folder):
+                    return found
                 await asyncio.sleep(0.01)
+    return None
+
+
+def _written(folder: Path) -> _Ports | None:
+    for file in folder.glob("*.ports"):
+        with contextlib.suppress(msgspec.DecodeError):  # it is still being written
+            return msgspec.json.decode(file.read_bytes(), type=_Ports)
     return None
 
 

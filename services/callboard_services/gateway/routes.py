@@ -1,0 +1,82 @@
+"""Every route once: what is served and what /openapi.json says come from this one table."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from callboard_services.gateway import catalogue, dead, events, files, goals, health, pages, runs, skills
+from callboard_services.gateway.submission import Goal
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One method on one path."""
+
+    method: str
+    path: str
+    handler: Callable[..., Any]
+    summary: str
+    body: Any = None
+    """The type of the request's body, `bytes` for a file."""
+    query: Any = None
+    """The type whose fields are the parameters of the query."""
+    headers: tuple[str, ...] = ()
+    """Request headers with a meaning of their own."""
+    success: int = 200
+    returns: str = "application/json"
+    errors: tuple[str, ...] = ()
+    """Codes of the catalogue, beside those that every route can answer."""
+
+
+_GOAL_ERRORS = (
+    "invalid_json", "invalid_goal", "invalid_id", "invalid_contract", "invalid_input", "empty_goal", "goal_too_large",
+    "unknown_skill", "unknown_tool", "conflict",
+)  # fmt: skip
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="POST", path="/v1/goals", handler=goals.post, summary="Start a run", body=Goal, success=202,
+        headers=("Idempotency-Key",), errors=(*_GOAL_ERRORS, "invalid_request"),
+    ),
+    Route(
+        method="PUT", path="/v1/goals/{ulid}/files/{path:path}", handler=files.attach, body=bytes, success=201,
+        summary="Attach a file before the goal is sent",
+        errors=("invalid_id", "invalid_request", "conflict", "file_too_large"),
+    ),
+    Route(
+        method="GET", path="/v1/runs", handler=runs.page, summary="List runs, newest first", query=runs.Page,
+        errors=("invalid_request",),
+    ),
+    Route(
+        method="GET", path="/v1/runs/{run}", handler=runs.one, errors=("unknown_run",),
+        summary="A run: its status and output, what each call cost, its sub-agents",
+    ),
+    Route(
+        method="GET", path="/v1/runs/{run}/events", handler=events.stream, query=events.Wish,
+        summary="Follow a run as server-sent events; 204 when its last event was seen",
+        headers=("Last-Event-ID",), returns="text/event-stream", errors=("unknown_run", "invalid_request"),
+    ),
+    Route(
+        method="GET", path="/v1/runs/{run}/files", handler=files.index, summary="List a run's files",
+        errors=("unknown_run",),
+    ),
+    Route(
+        method="GET", path="/v1/runs/{run}/files/{path:path}", handler=files.download, summary="Download a file",
+        returns="application/octet-stream", errors=("unknown_run", "not_found", "invalid_request"),
+    ),
+    Route(method="GET", path="/v1/tools", handler=catalogue.tools, summary="List tools"),
+    Route(method="GET", path="/v1/models", handler=catalogue.models, summary="List models"),
+    Route(method="GET", path="/v1/skills", handler=catalogue.skills, summary="List skills"),
+    Route(
+        method="PUT", path="/v1/skills/{name}", handler=skills.put, summary="Deploy a version of a skill",
+        body=skills.Deployment, errors=("invalid_json", "invalid_skill"),
+    ),
+    Route(
+        method="GET", path="/v1/dead", handler=dead.letters, summary="List dead letters", query=dead.Page,
+        errors=("invalid_request",),
+    ),
+    Route(method="GET", path="/healthz", handler=health.healthz, summary="Is the process alive?"),
+    Route(method="GET", path="/readyz", handler=health.readyz, summary="Could a goal be taken now?"),
+    Route(method="GET", path="/", handler=pages.index, summary="The runs, for people", returns="text/html"),
+    Route(method="GET", path="/runs/{run}", handler=pages.run, summary="A run, for people", returns="text/html"),
+)  # fmt: skip

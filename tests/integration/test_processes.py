@@ -1,0 +1,113 @@
+"""Every service in a process of its own: together, killed at their named crash points, and scaled by starting more."""
+
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from callboard.bus import layout, reader
+from callboard_contracts import guard, run, wire
+from callboard_contracts.call import Completed
+from callboard_contracts.goal import Submit
+from tests.integration.processes import ALL, CRASHED, hosting
+from tests.integration.system import System, Watched, asks, new_id, script
+
+pytestmark = pytest.mark.anyio
+
+SCRIPT = script(
+    [
+        asks(("calc", {"expression": "1+1"})),
+        asks(("calc", {"expression": "2+2"}), ("calc", {"expression": "3+3"})),
+        {"output": "done"},
+    ],
+    delegates=[asks(("agent.run", {"objective": "a part"}), ("agent.run", {"objective": "a part"})), {"output": "both"}],
+    sleepy=[asks(*[("sleepy", {"index": index}) for index in range(24)]), {"output": "slept"}],
+)
+
+TOOL = """
+import asyncio
+from callboard.tools import serve_tools, tool
+
+@tool(effect="pure")
+async def sleepy(index: int) -> int:
+    '''Sleep a little and say which process it was.'''
+    import os
+    await asyncio.sleep(0.05)
+    return os.getpid()
+
+if __name__ == "__main__":
+    print("sleepy ready", flush=True)
+    serve_tools(sleepy, concurrency=2)
+"""
+
+
+async def test_all_services_work_as_separate_processes_and_drain_when_asked(fresh_broker: str, tmp_path: Path) -> None:
+    async with hosting(fresh_broker, tmp_path, SCRIPT) as (host, system):
+        watched = await system.run(objective="work")
+        assert watched.ended.output == "done"
+        children = await system.run(objective="delegates")
+        assert children.ended.output == "both"
+        committed = children.events(guard.Closed, children.tree)[-1].committed_micro_usd
+        taken = [result for event in children.events(run.Took) for result in event.results]
+        assert committed == sum(result.cost_micro_usd for result in taken)
+        assert [await process.stop(signal.SIGTERM) for process in host.processes] == [0] * len(ALL)
+
+
+CORE = ("tools", "guard", "planner", "models")
+POINTS = [
+    (service, point)
+    for service, prefix in (("planner", "planner"), ("guard", "guard"))
+    for point in (f"{prefix}.before_record", f"{prefix}.after_record:2", f"{prefix}.after_commands:3")
+] + [
+    (service, point)
+    for service in ("tools", "models")
+    for point in ("executor.before_effect:2", "executor.after_effect", "executor.after_result:2")
+]
+
+
+@pytest.mark.parametrize(("service", "point"), POINTS)
+async def test_a_run_survives_a_crash_at_every_named_point(
+    fresh_broker: str, tmp_path: Path, service: str, point: str
+) -> None:
+    async with hosting(fresh_broker, tmp_path, SCRIPT, CORE, crash_at={service: point}) as (host, system):
+        goal = Submit(id=new_id(), objective="work")
+        watched = system.watch(goal.id)
+        await system.publish(goal)
+        assert await host.processes[CORE.index(service)].ended() == CRASHED
+        await host.start(service)
+        await system.ended(goal.id, 40)
+    assert watched.ended.output == "done"
+    _assert_everything_happened_once(watched)
+
+
+def _assert_everything_happened_once(watched: Watched) -> None:
+    granted = [event.call.id for event in watched.events(guard.Granted)]
+    taken = [result.call for event in watched.events(run.Took) for result in event.results if not result.late]
+    assert len(set(granted)) == len(granted) == 6
+    assert sorted(taken) == sorted(granted)
+    assert len(watched.events(run.Ended)) == 1
+
+
+async def test_a_second_process_of_a_tool_takes_its_share(fresh_broker: str, tmp_path: Path) -> None:
+    path = tmp_path / "sleepy.py"
+    path.write_text(TOOL)
+    async with hosting(fresh_broker, tmp_path, SCRIPT, CORE) as (host, system):
+        for _ in range(2):
+            await host.start("sleepy", program=(str(path),))
+        await system.until_admitted("sleepy")
+        watched = await system.run(objective="sleepy", timeout_s=30)
+        assert watched.ended.output == "slept"
+        shares = Counter([await _answer(system, watched.tree, one.seq) for one in _taken(watched, "sleepy")])
+    assert len(shares) == 2
+    assert min(shares.values()) >= 6
+
+
+def _taken(watched: Watched, tool: str) -> list[run.Taken]:
+    return [one for event in watched.events(run.Took) for one in event.results if one.tool == tool]
+
+
+async def _answer(system: System, tree: str, seq: int) -> object:
+    message = await reader.get(system.bus, layout.journal_of(tree, system.groups), seq)
+    assert message is not None
+    return wire.decode(message.body, Completed).output
