@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from callboard.bus import Bus
-from callboard.settings import Settings
 from callboard.service import groups_in_force
+from callboard.settings import Settings
 from tests.integration.system import System
 
 CRASHED = 137

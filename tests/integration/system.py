@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from callboard.bus import Bus, Delivery, layout
+from callboard.bus.registry import Registry
 from callboard.service import Context, Serve
 from callboard.settings import Settings
 from callboard_contracts import ids, names, run, subjects, wire
@@ -103,15 +104,15 @@ class System:
 
     async def until_admitted(self, *tools: str, timeout_s: float = 10) -> None:
         """Wait until tools are in the registry."""
-        from callboard.bus import reader
-
+        registry = Registry(self.bus)
+        changed = asyncio.Event()
+        registry.changed.append(lambda _: changed.set())
+        await registry.start()
         async with asyncio.timeout(timeout_s):
-            for tool in tools:
-                subject = f"$KV.{layout.REGISTRY}.tool.{names.token(tool)}"
-                while (found := await reader.last(self.bus, f"KV_{layout.REGISTRY}", subject)) is None or (
-                    b'"instances":0' in found.body or b'"instances"' not in found.body
-                ):
-                    await asyncio.sleep(0.05)
+            while any((entry := registry.facts.tools.get(tool)) is None or not entry.instances for tool in tools):
+                await changed.wait()
+                changed.clear()
+        await registry.stop()
 
     def _on_live(self, message: Delivery) -> None:
         live = subjects.Live.parse(message.subject)

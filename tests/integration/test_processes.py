@@ -21,7 +21,10 @@ SCRIPT = script(
         asks(("calc", {"expression": "2+2"}), ("calc", {"expression": "3+3"})),
         {"output": "done"},
     ],
-    delegates=[asks(("agent.run", {"objective": "a part"}), ("agent.run", {"objective": "a part"})), {"output": "both"}],
+    delegates=[
+        asks(("agent.run", {"objective": "a part"}), ("agent.run", {"objective": "a part"})),
+        {"output": "both"},
+    ],
     sleepy=[asks(*[("sleepy", {"index": index}) for index in range(24)]), {"output": "slept"}],
 )
 

@@ -41,6 +41,13 @@ class World:
         self.tree = ids.ulid(int(time.time() * 1000), os.urandom(10))
         self._turn = 0
 
+    def new_tree(self, group: int, groups: int) -> None:
+        """Go on with another tree, whose records lie in the journal of a group."""
+        while True:
+            self.tree = ids.ulid(int(time.time() * 1000), os.urandom(10))
+            if layout.journal_of(self.tree, groups) == layout.journal(group):
+                return
+
     async def listen(self) -> Self:
         await self.bus.subscribe("cb.*.run.*.*.*.in.result", self._heard)
         return self

@@ -1,16 +1,15 @@
 """A tool's process that dies anywhere has its effect at most once, and the run hears what is known of it."""
 
-import asyncio
 import signal
-import time
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from callboard.bus import Bus
+from callboard.bus import Bus, layout
 from callboard_contracts.call import Completed, Lost
 from tests.tools.conftest import GROUPS
-from tests.tools.parts import Processes, World, durables, eventually, pending
+from tests.tools.parts import Processes, World, durables, eventually, pending, until
 
 TOOL = """
 import os
@@ -38,12 +37,9 @@ def effects(counter: Path) -> list[str]:
     return counter.read_text().split() if counter.exists() else []
 
 
-async def until_dead(process: "object") -> None:
-    end = time.monotonic() + 10
-    while process.poll() is None:  # type: ignore[attr-defined]
-        assert time.monotonic() < end
-        await asyncio.sleep(0.02)
-    assert process.returncode == 137  # type: ignore[attr-defined]
+async def until_dead(process: subprocess.Popen[bytes]) -> None:
+    await until(lambda: process.poll() is not None)
+    assert process.returncode == 137
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -76,13 +72,7 @@ async def test_a_read_is_simply_run_again(
     assert all(isinstance(result, Completed) for result in world.results[id_])
 
 
-async def test_a_write_that_had_not_begun_when_its_process_was_killed_is_run_by_another(
-    world: World, bus: Bus, processes: Processes, counter: Path
-) -> None:
-    """The first process holds two calls and runs one: of the other, nobody can doubt that it had no effect."""
-    await durables(bus, GROUPS, "hold", ack_wait_s=1.0)
-    await world.answer_whether_open()
-    holding = """
+HOLD = """
 import os, time
 from callboard.tools import ToolContext, serve_tools, tool
 
@@ -94,21 +84,27 @@ def hold(context: ToolContext) -> str:
     time.sleep(float(os.environ["TAKES"]))
     return "done"
 
-serve_tools(hold, concurrency={concurrency})
+serve_tools(hold, concurrency=1)
 """
-    two = holding.format(concurrency=2).replace(
-        "serve_tools(hold",
-        "from callboard.tools import executor\n"
-        "executor.asyncio.Semaphore = lambda n, S=executor.asyncio.Semaphore: S(1)\nserve_tools(hold",
-    )
-    first = processes.start(two, TAKES="60", COUNTER=str(counter))
-    calls = [await world.grant("hold") for _ in range(2)]
+
+
+async def test_a_write_that_had_not_begun_when_its_process_was_killed_is_run_by_another(
+    world: World, bus: Bus, processes: Processes, counter: Path
+) -> None:
+    """The first process holds a call of each journal and runs one: of the other, nobody doubts that it did nothing."""
+    await durables(bus, GROUPS, "hold", ack_wait_s=1.0)
+    await world.answer_whether_open()
+    first = processes.start(HOLD, TAKES="60", COUNTER=str(counter))
+    calls = []
+    for group in range(GROUPS):
+        world.new_tree(group, GROUPS)
+        calls.append(await world.grant("hold"))
     await eventually(lambda: _held(bus, counter))
-    first.send_signal(signal.SIGKILL)
+    first.kill()
     first.wait()
-    processes.start(holding.format(concurrency=2), TAKES="0", COUNTER=str(counter))
-    results = {type(await world.result(call)) for call in calls}
-    assert results == {Completed, Lost}
+    processes.start(HOLD, TAKES="0", COUNTER=str(counter))
+    results = [await world.result(call) for call in calls]
+    assert {type(result) for result in results} == {Completed, Lost}
     assert sorted(effects(counter)) == sorted(calls)
 
 
@@ -148,4 +144,5 @@ async def _nothing_pending(bus: Bus, tool: str) -> bool:
 
 
 async def _held(bus: Bus, counter: Path) -> bool:
-    return len(effects(counter)) == 1 and await pending(bus, GROUPS, "hold") == 2
+    delivered = [await bus.api(f"CONSUMER.INFO.{layout.journal(group)}.tool-hold") for group in range(GROUPS)]
+    return len(effects(counter)) == 1 and all(info["num_ack_pending"] == 1 for info in delivered)

@@ -30,7 +30,7 @@ def key_of(tenant: str, principal: str, header: str) -> str:
     """
     if not header or len(header) > _MOST or not header.isprintable():
         raise CallboardError("invalid_request", f"An Idempotency-Key has 1 to {_MOST} printable characters.")
-    return sha256("\0".join((tenant, principal, header)).encode()).hexdigest()
+    return sha256(f"{tenant}\0{principal}\0{header}".encode()).hexdigest()
 
 
 async def look_up(bus: Bus, key: str, digest: str) -> Claim | None:

@@ -25,8 +25,10 @@ class Problem(CallboardError):  # noqa: N818 - RFC 9457's word
         self.more = more
 
 
-def problem(code: str, detail: str, *, headers: dict[str, str] | None = None, **more: object) -> Response:
-    """Return the response for an error."""
+def problem(
+    code: str, detail: str, *, headers: dict[str, str] | None = None, more: dict[str, object] | None = None
+) -> Response:
+    """Return the response for an error. `more` are further members of its body."""
     entry = CATALOGUE[code]
     status = entry.status if entry.status >= 400 else 500
     body: dict[str, Any] = {
@@ -36,16 +38,16 @@ def problem(code: str, detail: str, *, headers: dict[str, str] | None = None, **
         "detail": detail,
         "code": code,
         "advice": entry.advice,
-        **more,
+        **(more or {}),
     }
     extra = {"Retry-After": _RETRY_AFTER_S} if status == 503 else {}
     return Response(wire.encode(body), status, extra | (headers or {}), "application/problem+json")
 
 
-async def on_known(_: Request, error: Exception) -> Response:
+async def on_known(_: Request, error: CallboardError) -> Response:
     """Answer an error of the catalogue."""
-    assert isinstance(error, CallboardError)
-    return problem(error.code, error.detail, **(error.more if isinstance(error, Problem) else {}))
+    more = error.more if isinstance(error, Problem) else {}
+    return problem(error.code, error.detail, more=more)
 
 
 async def on_bus(request: Request, error: Exception) -> Response:
@@ -54,9 +56,8 @@ async def on_bus(request: Request, error: Exception) -> Response:
     return problem("unavailable", "The broker did not answer as it should; nothing is lost by asking again.")
 
 
-async def on_http(request: Request, error: Exception) -> Response:
+async def on_http(request: Request, error: HTTPException) -> Response:
     """Answer for an unknown route or method."""
-    assert isinstance(error, HTTPException)
     code = _BY_STATUS.get(error.status_code, "invalid_request")
     return problem(code, f"{request.method} {request.url.path}", headers=dict(error.headers or {}))
 

@@ -30,7 +30,7 @@ async def serve(context: Context) -> None:
     :raises CallboardError: `invalid_request`, the address cannot be listened on.
     """
     listening = listen(context.settings.http)
-    registry = Registry(context.bus)
+    registry, server = Registry(context.bus), Server(context.ready)
     try:
         await registry.start()
         house = House(
@@ -41,9 +41,9 @@ async def serve(context: Context) -> None:
             keys=KeyRing(context.settings.data),
             loopback=is_loopback(listening.getsockname()[0]),
             stop=context.stop,
-            hang_up=lambda request: server.hang_up(request),
+            hang_up=server.hang_up,
         )
-        server = Server(application(house), context.ready)
+        server.config.app = application(house)
         await _until_stopped(server, listening, context)
     finally:
         listening.close()
@@ -78,13 +78,17 @@ def listen(http: str) -> socket.socket:
         raise CallboardError("invalid_request", f"cannot listen on {http!r}: {error}") from None
 
 
+async def _nothing(scope: Any, receive: Any, send: Any) -> None:
+    """Stand in for the application until it is there."""
+
+
 class Server(uvicorn.Server):
     """uvicorn that leaves signals to whoever runs it, says when it is up, and can hang up."""
 
-    def __init__(self, app: Any, ready: Callable[[], None]) -> None:
+    def __init__(self, ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                _nothing,
                 http="h11",
                 ws="none",
                 lifespan="off",

@@ -26,7 +26,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     max_turns: _Count | UnsetType = UNSET
     timeout_s: Annotated[float, Meta(gt=0, le=31_536_000)] | UnsetType = UNSET
-    budget_usd: Annotated[float, Meta(ge=0, le=1_000_000_000)] | None | UnsetType = UNSET
+    budget_usd: Annotated[float, Meta(ge=0, le=1_000_000_000)] | UnsetType | None = UNSET
     """null: no limit."""
     max_tokens: _Count | UnsetType = UNSET
     max_calls: _Count | UnsetType = UNSET

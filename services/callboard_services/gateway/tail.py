@@ -76,9 +76,9 @@ class Tail:
         while True:
             while self._chunks:
                 yield self._chunks.popleft()
-            if record := await self._next(position):
-                position = record.seq
-                yield record
+            if following := await self._next(position):
+                position = following.seq
+                yield following
             elif not self._chunks and not await self._news():
                 yield None
 

@@ -8,7 +8,7 @@ import msgspec
 
 from callboard_contracts import model, names, tool
 from callboard_contracts.errors import CallboardError
-from callboard_services.models import choose, environment
+from callboard_services.models import choose, environment, known
 from callboard_services.models.litellm_provider import LiteLLM
 from callboard_services.models.openai import OpenAI
 from callboard_services.models.prices import FREE, UNKNOWN, Prices
@@ -25,13 +25,13 @@ class Catalogue:
     :param choices: the default first. :param variables: where keys are found.
     """
 
-    def __init__(self, choices: Sequence[choose.Choice], table: Prices, variables: Mapping[str, str]) -> None:
+    def __init__(self, choices: Sequence[known.Choice], table: Prices, variables: Mapping[str, str]) -> None:
         self._choices = {choice.name: choice for choice in choices}
         self._variables = variables
         self._open: dict[tuple[str, str], Provider] = {}
         self.models = tuple(entry(choice, table) for choice in choices)
 
-    def find(self, name: str) -> tuple[tool.Model, choose.Choice]:
+    def find(self, name: str) -> tuple[tool.Model, known.Choice]:
         """Return a model, the default for an empty name.
 
         :raises CallboardError: `unknown_model`.
@@ -41,7 +41,7 @@ class Catalogue:
             raise CallboardError("unknown_model", f"model {name!r} is not among those that this service can ask")
         return found, self._choices[found.name]
 
-    def provider(self, choice: choose.Choice) -> Provider:
+    def provider(self, choice: known.Choice) -> Provider:
         """Return the provider of a choice.
 
         :raises CallboardError: a script cannot be read.
@@ -84,30 +84,30 @@ async def open_catalogue(named: Sequence[str], variables: Mapping[str, str], pri
     return catalogue
 
 
-def entry(choice: choose.Choice, table: Prices) -> tool.Model:
+def entry(choice: known.Choice, table: Prices) -> tool.Model:
     """Return what the registry is told of a model. Pure."""
     price = table.of(choice.name, _known_as(choice), FREE if choice.kind in ("scripted", "local") else UNKNOWN)
     return tool.Model(
         name=choice.name,
         input_micro_usd=price.input_micro_usd,
         output_micro_usd=price.output_micro_usd,
-        context_tokens=choice.context_tokens or price.context_tokens,
+        context_tokens=price.context_tokens or choice.context_tokens,
         scripted=choice.kind == "scripted",
     )
 
 
-def _known_as(choice: choose.Choice) -> str:
+def _known_as(choice: known.Choice) -> str:
     """Return the name in litellm's table. On a server of one's own the same name is another price: none."""
     match choice.kind:
         case "openai":
-            return f"openai/{choice.target}" if choice.url.rstrip("/") == choose.OPENAI_URL else ""
+            return f"openai/{choice.target}" if choice.url.rstrip("/") == known.OPENAI_URL else ""
         case "litellm":
             return choice.target
         case "scripted" | "local":
             return ""
 
 
-def _opened(choice: choose.Choice, variables: Mapping[str, str]) -> Provider:
+def _opened(choice: known.Choice, variables: Mapping[str, str]) -> Provider:
     match choice.kind:
         case "openai":
             return OpenAI(choice.url, variables.get(choice.key, "") if choice.key else "")

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from callboard_contracts.errors import CallboardError
-from callboard_services.models import choose, prices
+from callboard_services.models import known, prices
 
 LOCAL = "callboard_services.models.local"
 """The module of the local model, and the package without which it cannot run."""
@@ -20,15 +20,15 @@ _MOST_MODELS = 50
 
 
 async def gather(
-    variables: Mapping[str, str], table: prices.Prices, urls: Sequence[str] = choose.SERVERS
-) -> choose.Environment:
+    variables: Mapping[str, str], table: prices.Prices, urls: Sequence[str] = known.SERVERS
+) -> known.Environment:
     """Return what a choice of model depends on.
 
     :param variables: the process's environment. :param urls: servers to look for beside `OPENAI_BASE_URL`.
     """
-    settings = {key: variables[key] for key in choose.SETTINGS if variables.get(key)}
+    settings = {key: variables[key] for key in known.SETTINGS if variables.get(key)}
     own = settings.get("OPENAI_BASE_URL", "")
-    found: dict[str, choose.Server | None] = dict.fromkeys([own, *urls] if own else urls)
+    found: dict[str, known.Server | None] = dict.fromkeys([own, *urls] if own else urls)
 
     async def look(url: str) -> None:
         found[url] = await _server(url, variables.get("OPENAI_API_KEY", "") if url == own else "")
@@ -36,8 +36,8 @@ async def gather(
     async with anyio.create_task_group() as tasks:
         for url in found:
             tasks.start_soon(look, url)
-    return choose.Environment(
-        keys=frozenset(key for key in choose.KEYS if variables.get(key)),
+    return known.Environment(
+        keys=frozenset(key for key in known.KEYS if variables.get(key)),
         settings=settings,
         servers=tuple(server for server in found.values() if server is not None),
         litellm=_installed("litellm"),
@@ -72,7 +72,7 @@ def _installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-async def _server(url: str, key: str) -> choose.Server | None:
+async def _server(url: str, key: str) -> known.Server | None:
     """Ask a server for its models; None when it does not answer as one, or has none."""
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
@@ -81,8 +81,8 @@ async def _server(url: str, key: str) -> choose.Server | None:
         listed = msgspec.json.decode(answer.content, type=_Listed) if answer.status_code == 200 else _Listed()
     except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    found = tuple(choose.Served(one.id, _context(one)) for one in (listed.data or [])[:_MOST_MODELS])
-    return choose.Server(url, found) if found else None
+    found = tuple(known.Served(one.id, _context(one)) for one in (listed.data or [])[:_MOST_MODELS])
+    return known.Server(url, found) if found else None
 
 
 class _One(msgspec.Struct, frozen=True):

@@ -5,7 +5,6 @@ import msgspec
 from callboard_contracts import call, model, run, tool
 from callboard_contracts.errors import CallboardError
 from callboard_contracts.skill import Skill
-from callboard_contracts.skill import Skill
 from callboard_services.models import history, prompt, tokens
 from callboard_services.models.catalogue import Catalogue
 from callboard_services.models.errors import ProviderError

@@ -11,10 +11,10 @@ import httpx
 
 from callboard_contracts import wire
 from callboard_services.models import chat, reading, shape
-from callboard_services.models.choose import OPENAI_URL
 from callboard_services.models.errors import ProviderError
 from callboard_services.models.heard import Heard
 from callboard_services.models.http_errors import from_status
+from callboard_services.models.known import OPENAI_URL
 from callboard_services.models.provider import Emit, Prompt, Reply
 
 _CONNECT_S = 10.0

@@ -1,9 +1,11 @@
 """What a registrar has seen, poll by poll, and what it therefore writes. Pure.
 
-A process is gone after three polls without it when the broker knows nobody under its name either. One that is there and
-does not answer is busy, as a process is whose author blocks its loop; after twenty polls it is gone as well. News that a registrar saw itself is written at once; where the registry
-merely says something else, another registrar may know better, and this one waits three polls before it corrects that.
-So two registrars come to the same entries and neither undoes what the other wrote.
+A process is gone after three polls without it when the broker knows nobody under its name either. One that is there
+and does not answer is busy, as a process is whose author blocks its loop; after twenty polls it is gone as well.
+
+News that a registrar saw itself is written at once; where the registry merely says something else, another registrar
+may know better, and this one waits three polls before it corrects that. So two registrars come to the same entries and
+neither undoes what the other wrote.
 """
 
 from collections.abc import Container, Iterable, Mapping

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from callboard_contracts import call, goal, ids, model, names, run, tool
-from callboard_services.models import choose, prices
+from callboard_services.models import choose, known, prices
 from callboard_services.models.catalogue import Catalogue
 from callboard_services.models.complete import Job
 from callboard_services.models.history import Entry
@@ -105,10 +105,10 @@ def job(story: Story, timeout_s: float = 5.0, **request: Any) -> Job:
 def catalogue(url: str, table: dict[str, Any] | None = None) -> Catalogue:
     """One model `openai/fake` at a server, priced at 1 and 2 dollars per million tokens unless told otherwise."""
     own = {"openai/fake": {"input": 1, "output": 2}} if table is None else table
-    choice = choose.Choice(name="openai/fake", kind="openai", target="fake", url=url, key="OPENAI_API_KEY")
+    choice = known.Choice(name="openai/fake", kind="openai", target="fake", url=url, key="OPENAI_API_KEY")
     return Catalogue([choice], prices.Prices(own=own), {"OPENAI_API_KEY": "sk-test-secret"})
 
 
 def scripted(path: str) -> Catalogue:
-    choice = choose.resolve(f"scripted:{path}", choose.Environment())
+    choice = choose.resolve(f"scripted:{path}", known.Environment())
     return Catalogue([choice], prices.Prices(), {})

@@ -8,8 +8,8 @@ import pytest
 from callboard.testing.openai_server import OpenAIServer
 from callboard_contracts import tool
 from callboard_contracts.errors import CallboardError
-from callboard_services.models import catalogue, choose, environment, prices
-from callboard_services.models.choose import Choice, Environment, Served, Server
+from callboard_services.models import catalogue, choose, environment, known, prices
+from callboard_services.models.known import Choice, Environment, Served, Server
 from callboard_services.models.scripted import Scripted
 
 OLLAMA = Server("http://127.0.0.1:11434/v1", (Served("llama", 8192), Served("qwen")))
@@ -35,7 +35,7 @@ def names(environment: Environment, *named: str) -> list[str]:
 
 def test_keys_come_before_servers_and_servers_before_the_local_model() -> None:
     everything = env("OPENAI", "ANTHROPIC", "GEMINI", servers=(OLLAMA,), litellm=True, local=True)
-    assert names(everything) == [*choose.DEFAULTS.values(), "openai/llama", "openai/qwen", "local"]
+    assert names(everything) == [*known.DEFAULTS.values(), "openai/llama", "openai/qwen", "local"]
 
 
 def test_a_named_model_is_the_default_and_stands_once() -> None:
@@ -66,7 +66,7 @@ def test_a_server_of_ones_own_is_asked_for_what_it_lists_and_gets_the_key() -> N
 def test_a_server_that_was_only_found_never_gets_the_key() -> None:
     found = choose.models((), env("OPENAI", servers=(OLLAMA,)))
     assert [(one.url, one.key) for one in found[1:]] == [(OLLAMA.url, "")] * 2
-    assert choose.resolve("openai/llama", env("OPENAI", servers=(OLLAMA,))).url == choose.OPENAI_URL
+    assert choose.resolve("openai/llama", env("OPENAI", servers=(OLLAMA,))).url == known.OPENAI_URL
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_prices_are_the_operators_else_litellms_else_unknown() -> None:
     assert told("openai/own", "openai", "own") == tool.Model(
         name="openai/own", input_micro_usd=500_000, output_micro_usd=2_000_000
     )
-    known = told("openai/gpt-4.1-mini", "openai", "gpt-4.1-mini", choose.OPENAI_URL)
-    assert (known.input_micro_usd, known.output_micro_usd, known.context_tokens) == (400_000, 1_600_000, 1000)
+    mini = told("openai/gpt-4.1-mini", "openai", "gpt-4.1-mini", known.OPENAI_URL)
+    assert (mini.input_micro_usd, mini.output_micro_usd, mini.context_tokens) == (400_000, 1_600_000, 1000)
     assert told("gemini/flash", "litellm", "gemini/flash").input_micro_usd == 300_000
     assert told("x/none", "litellm", "x/none").input_micro_usd is None
 
@@ -125,6 +125,12 @@ def test_the_same_name_elsewhere_is_not_the_same_price() -> None:
 def test_a_script_and_the_local_model_cost_nothing_and_a_script_says_what_it_is() -> None:
     script, local = told("scripted:x", "scripted", "x"), told("local", "local", "")
     assert (script.input_micro_usd, script.scripted, local.output_micro_usd, local.scripted) == (0, True, 0, False)
+
+
+def test_the_operator_may_say_how_much_a_model_reads() -> None:
+    table = prices.parse(b'{"openai/llama": {"context": 4096}}')
+    choice = Choice(name="openai/llama", kind="openai", target="llama", url=OLLAMA.url, context_tokens=131_072)
+    assert catalogue.entry(choice, table) == tool.Model(name="openai/llama", context_tokens=4096)
 
 
 @pytest.mark.parametrize("table", [b"[]", b"{", b'{"a": {"input": "much"}}', b'{"a": {"input": -1}}'])

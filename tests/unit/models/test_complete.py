@@ -9,7 +9,7 @@ import pytest
 
 from callboard.testing.openai_server import Behaviour, Body, Hang, OpenAIServer, Say, Status
 from callboard_contracts import call, model
-from callboard_services.models import choose, complete, environment, prices
+from callboard_services.models import complete, environment, known, prices
 from callboard_services.models.catalogue import Catalogue
 from callboard_services.models.complete import Deps, answer
 from callboard_services.models.errors import ProviderError
@@ -137,7 +137,7 @@ async def test_a_hang_ends_with_the_calls_time_and_is_charged() -> None:
 async def test_a_bug_in_an_adapter_is_a_failure_that_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "LOCAL", broken_local.__name__)
     heard: list[str] = []
-    choice = choose.Choice(name="local/m", kind="local", target="m")
+    choice = known.Choice(name="local/m", kind="local", target="m")
     result = await answer(kit.job(Story()), Deps(catalogue=Catalogue([choice], prices.Prices(), {}), emit=heard.append))
     assert isinstance(result, call.Failed)
     assert (result.code, result.retryable, result.usage.estimated) == ("internal", False, True)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callboard_contracts import model
+from callboard_contracts import model, wire
 from callboard_services.models import chat, loose, shape
 from callboard_services.models.errors import ProviderError
 from callboard_services.models.heard import Heard
@@ -154,7 +154,7 @@ def test_whatever_a_model_writes_is_an_answer_or_empty(text: str, cut: bool) -> 
 
 @given(st.text(), st.integers(1, 7))
 def test_events_arrive_whole_however_the_bytes_are_split(text: str, size: int) -> None:
-    data = chat.wire.encode(text)
+    data = wire.encode(text)
     stream, events = b": comment\r\ndata: " + data + b"\r\n\r\ndata:[DONE]", Events()
     found = [event for at in range(0, len(stream), size) for event in events.feed(stream[at : at + size])]
     assert [*found, *events.close()] == [data, b"[DONE]"]
@@ -174,7 +174,7 @@ def test_tool_calls_are_put_together_however_servers_count_them(deltas: list[Any
     heard = Heard()
     for index, id_, name, arguments in deltas:
         one = {"index": index, "id": id_, "function": {"name": name, "arguments": arguments}}
-        heard.add(chat.wire.encode({"choices": [{"delta": {"tool_calls": [one]}}]}))
+        heard.add(wire.encode({"choices": [{"delta": {"tool_calls": [one]}}]}))
     asks = shape.read(heard.raw(), kit.OBJECT).asks
     assert asks == (model.Ask(tool="x", arguments={"n": 1}), model.Ask(tool="y", arguments={}))
 

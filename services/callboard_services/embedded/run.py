@@ -1,0 +1,192 @@
+"""Start everything, say so, and drain in order. If one service dies, all stop and it is said which and why.
+
+The services are named and not imported: none knows another, and neither does this module before it runs them.
+"""
+
+import asyncio
+import importlib
+import importlib.metadata
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from callboard import service, skills
+from callboard.bus import Bus, layout
+from callboard.bus.users import CLIENT, OPERATOR, TOOL, users
+from callboard.discovery import System, announce, withdraw
+from callboard.server import FolderLock, Server, passwords, start_server
+from callboard.server.config import Plan
+from callboard.settings import Settings
+from callboard_contracts.errors import CallboardError
+
+log = structlog.get_logger()
+
+WAVES: Final = (("gateway",), ("models", "tools"), ("planner", "guard"), ("ledger",))
+"""The order in which services stop: nothing new is taken, what runs finishes, then those that record it."""
+
+READY_S = 60.0
+DRAIN_S = 20.0
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What an embedded system may be told."""
+
+    settings: Settings
+    nats: str = ""
+    """A broker that runs already; empty: start one."""
+    port: int = 0
+    """Where the broker that is started listens; 0: any free port."""
+    sync: str = "always"
+    skills: tuple[Path, ...] = ()
+    """Folders of skill folders to deploy."""
+
+
+class Running:
+    """A system that runs. `system` says where; `failure` waits until a service dies."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.services: dict[str, _Service] = {}
+
+    async def failure(self) -> CallboardError:
+        """Wait until a service ends that was not asked to, and say why."""
+        tasks = {running.task: name for name, running in self.services.items()}
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return _died(tasks[first := next(iter(done))], first)
+
+
+class _Service:
+    """One service: its task, how to tell it to stop, and whether it is ready."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self.stop = asyncio.Event()
+        self.ready = asyncio.Event()
+        serve = importlib.import_module(f"callboard_services.{name}.serve").serve
+        work = service.run(name, serve, settings, self.stop, self.ready.set)
+        self.task = asyncio.create_task(work, name=name)
+
+
+@asynccontextmanager
+async def running(options: Options) -> AsyncIterator[Running]:
+    """Run the system until the block ends, then drain it.
+
+    :raises CallboardError: what could not be started, and why.
+    """
+    loaded = [found for folder in options.skills for found in skills.load_all(folder)]
+    data = options.settings.data
+    async with AsyncExitStack() as stack:
+        lock = stack.enter_context(FolderLock(data))
+        url_of = await _broker(stack, options, lock.handle)
+        await _prepare(url_of(OPERATOR), options.settings, loaded)
+        system = _system(options.settings, url_of)
+        found = Running(system)
+        try:
+            _start(found, options.settings, url_of)
+            await _all_ready(found)
+            announce(system)
+            yield found
+        finally:
+            withdraw(system)
+            await asyncio.shield(_drain(found))
+
+
+async def _broker(stack: AsyncExitStack, options: Options, lock: int) -> Callable[[str], str]:
+    """Return what gives the broker's URL with the credentials of a user."""
+    if options.nats:
+        return lambda _: options.nats
+    data = options.settings.data
+    names = [user.name for user in users()]
+    plan = Plan(
+        store=data / "nats",
+        port=options.port,
+        sync=options.sync,
+        passwords=passwords(data, names),
+        tenant=options.settings.tenant,
+    )
+    server: Server = await stack.enter_async_context(start_server(plan, inherit=lock))
+    return server.url_of
+
+
+async def _prepare(url: str, settings: Settings, loaded: Sequence[skills.Folder]) -> None:
+    async with await Bus.connect(url, name=OPERATOR) as bus:
+        groups = await layout.provision(bus, settings.groups)
+        log.debug("provisioned", groups=groups)
+        for folder in loaded:
+            digest = await skills.deploy(bus, folder)
+            log.info("skill deployed", skill=folder.skill.name, digest=digest[:12])
+
+
+def _system(settings: Settings, url_of: Callable[[str], str]) -> System:
+    return System(
+        http=f"http://{settings.http}",
+        nats_client_url=url_of(CLIENT),
+        nats_tool_url=url_of(TOOL),
+        pid=_pid(),
+        data=settings.data,
+        started_ms=time.time_ns() // 1_000_000,
+        version=importlib.metadata.version("callboard"),
+    )
+
+
+def _pid() -> int:
+    import os
+
+    return os.getpid()
+
+
+def _start(found: Running, settings: Settings, url_of: Callable[[str], str]) -> None:
+    for name in (name for wave in reversed(WAVES) for name in wave):
+        own = msgspec.structs.replace(settings, nats=url_of(name))
+        found.services[name] = _Service(name, own)
+
+
+async def _all_ready(found: Running) -> None:
+    """Wait until every service is ready.
+
+    :raises CallboardError: one died before, or is not ready in time.
+    """
+    waiting = asyncio.gather(*(running.ready.wait() for running in found.services.values()))
+    failing = asyncio.create_task(found.failure())
+    try:
+        async with asyncio.timeout(READY_S):
+            await asyncio.wait([waiting, failing], return_when=asyncio.FIRST_COMPLETED)
+        if failing.done():
+            raise failing.result()
+    except TimeoutError:
+        late = ", ".join(name for name, running in found.services.items() if not running.ready.is_set())
+        raise CallboardError("unavailable", f"not ready after {READY_S:.0f} s: {late}") from None
+    finally:
+        waiting.cancel()
+        failing.cancel()
+
+
+async def _drain(found: Running) -> None:
+    """Stop wave by wave. Whoever does not stop in time is cancelled: what it held is delivered again."""
+    for wave in WAVES:
+        leaving = [found.services[name] for name in wave if name in found.services]
+        for one in leaving:
+            one.stop.set()
+        tasks = [one.task for one in leaving]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=DRAIN_S)
+            for task in late:
+                log.warning("service cancelled", name=task.get_name(), waited_s=DRAIN_S)
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _died(name: str, task: asyncio.Task[None]) -> CallboardError:
+    error = None if task.cancelled() else task.exception()
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, CallboardError):
+        return CallboardError(error.code, f"{name}: {error.detail}")
+    if error is not None:
+        log.error("service died", name=name, exc_info=error)
+    return CallboardError("internal", f"the service {name} died: {error or 'it ended by itself'}")
