@@ -67,11 +67,11 @@ def load(folder: Path) -> Folder:
     """
     folder = folder.expanduser().resolve()
     front, prompt = _read_skill(folder / SKILL)
-    if front.text("name") != folder.name:
-        raise front.wrong("name", f"is {front.text('name')!r}, and its folder is {folder.name!r}: they must be the same")
+    if (name := front.text("name")) != folder.name:
+        raise front.wrong("name", f"is {name!r}, and its folder is {folder.name!r}: they must be the same")
     contents = _contents(folder)
     skill = Skill(
-        name=front.text("name"),
+        name=name,
         description=front.text("description"),
         prompt=prompt,
         tools=front.tools(),

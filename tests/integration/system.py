@@ -1,6 +1,7 @@
 """Services in this process over a broker, and a client that publishes goals and watches a tree to its end."""
 
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from callboard.bus import Bus, Delivery, layout
+from callboard.bus import Bus, BusError, Delivery, layout, reader
 from callboard.bus.registry import Registry
 from callboard.service import Context, Serve
 from callboard.settings import Settings
@@ -141,6 +142,19 @@ class System:
         async with asyncio.timeout(timeout_s):
             await done.wait()
         return watched
+
+    async def settled(self, name: str, timeout_s: float = 20) -> run.Ended:
+        """Wait for a run's end as the journal has it, however much live lost."""
+        address = subjects.Address.of_run("default", name)
+        stream = layout.journal_of(address.tree, self.groups)
+        async with asyncio.timeout(timeout_s):
+            while True:
+                with contextlib.suppress(BusError):
+                    found = await reader.last(self.bus, stream, address.fence)
+                    last = wire.decode(found.body, Record).events[-1] if found else None
+                    if isinstance(last, run.Ended):
+                        return last
+                await asyncio.sleep(0.1)
 
     async def run(
         self, *, skill: str = names.ADHOC, tenant: str = "default", timeout_s: float = 20, **goal: Any

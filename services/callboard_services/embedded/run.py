@@ -6,6 +6,8 @@ The services are named and not imported: none knows another, and neither does th
 import asyncio
 import importlib
 import importlib.metadata
+import os
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -67,9 +69,12 @@ class _Service:
         self.name = name
         self.stop = asyncio.Event()
         self.ready = asyncio.Event()
-        serve = importlib.import_module(f"callboard_services.{name}.serve").serve
-        work = service.run(name, serve, settings, self.stop, self.ready.set)
-        self.task = asyncio.create_task(work, name=name)
+        self.task = asyncio.create_task(self._run(settings), name=name)
+
+    async def _run(self, settings: Settings) -> None:
+        structlog.contextvars.bind_contextvars(service=self.name)
+        serve = importlib.import_module(f"callboard_services.{self.name}.serve").serve
+        await service.run(self.name, serve, settings, self.stop, self.ready.set)
 
 
 @asynccontextmanager
@@ -79,21 +84,30 @@ async def running(options: Options) -> AsyncIterator[Running]:
     :raises CallboardError: what could not be started, and why.
     """
     loaded = [found for folder in options.skills for found in skills.load_all(folder)]
-    data = options.settings.data
+    settings = msgspec.structs.replace(options.settings, http=_address(options.settings.http))
     async with AsyncExitStack() as stack:
-        lock = stack.enter_context(FolderLock(data))
+        lock = stack.enter_context(FolderLock(settings.data))
         url_of = await _broker(stack, options, lock.handle)
-        await _prepare(url_of(OPERATOR), options.settings, loaded)
-        system = _system(options.settings, url_of)
+        await _prepare(url_of(OPERATOR), settings, loaded)
+        system = _system(settings, url_of)
         found = Running(system)
         try:
-            _start(found, options.settings, url_of)
+            _start(found, settings, url_of)
             await _all_ready(found)
             announce(system)
             yield found
         finally:
             withdraw(system)
             await asyncio.shield(_drain(found))
+
+
+def _address(http: str) -> str:
+    """Return where the gateway is to listen: port 0 becomes one that is free now, since its URL must be known."""
+    host, _, port = http.rpartition(":")
+    if port != "0":
+        return http
+    with socket.create_server((host, 0)) as free:
+        return f"{host}:{free.getsockname()[1]}"
 
 
 async def _broker(stack: AsyncExitStack, options: Options, lock: int) -> Callable[[str], str]:
@@ -127,17 +141,11 @@ def _system(settings: Settings, url_of: Callable[[str], str]) -> System:
         http=f"http://{settings.http}",
         nats_client_url=url_of(CLIENT),
         nats_tool_url=url_of(TOOL),
-        pid=_pid(),
+        pid=os.getpid(),
         data=settings.data,
         started_ms=time.time_ns() // 1_000_000,
         version=importlib.metadata.version("callboard"),
     )
-
-
-def _pid() -> int:
-    import os
-
-    return os.getpid()
 
 
 def _start(found: Running, settings: Settings, url_of: Callable[[str], str]) -> None:

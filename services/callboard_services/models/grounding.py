@@ -22,7 +22,9 @@ from callboard_services.models import normal
 
 SHORT_WORDS = 6
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_SENTENCE = re.compile(r"(?:\A|[.!?:;\n]|[-*•]\s)[\s\"'“‘(\[*_#]*\Z")
+_BEGINNING = re.compile(r"(?:[.!?:;\n]|[-*•]\s)[\s\"'“‘(\[*_#]*\Z")
+_LOOK_BACK = 24
+"""How far before a word its sentence may begin: enough for a mark, white space and opening quotes."""
 _SEPARATOR = "\n"
 """Between texts: `normal.text` leaves none within them, so that nothing occurs across two."""
 
@@ -72,7 +74,13 @@ def leaves(value: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
 def names(value: str) -> list[str]:
     """Return the capitalised words that do not begin a sentence, in their one form."""
     words = (found for found in _WORD.finditer(value) if found.group()[0].isupper() and len(found.group()) > 1)
-    return [normal.text(found.group()) for found in words if not _SENTENCE.search(value[: found.start()])]
+    return [normal.text(found.group()) for found in words if not _begins_sentence(value, found.start())]
+
+
+def _begins_sentence(value: str, at: int) -> bool:
+    before = value[max(0, at - _LOOK_BACK) : at]
+    first = at <= _LOOK_BACK and not before.strip(" \n\t\"'“‘([*_#")
+    return first or _BEGINNING.search(before) is not None
 
 
 def _occurs(leaf: Any, evidence: Evidence) -> bool:

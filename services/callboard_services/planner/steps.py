@@ -20,6 +20,7 @@ MAX_PARALLEL = 32
 """How many calls one answer may ask for."""
 _BACKOFF_MS = (500, 2_000, 8_000)
 _MODEL_TIMEOUT_S = 120.0
+_MOST_OUTPUT = 4096
 
 Events = tuple[Event, ...]
 
@@ -32,6 +33,7 @@ def ask_model(state: State, facts: Facts, now_ms: int) -> Events:
     spec = facts.spec(names.MODEL)
     request = model.Request(
         model=accepted.model,
+        max_output_tokens=_most_output(accepted, facts),
         tools=_offered(accepted, facts),
         prompt_tokens=state.context_tokens + _tools_tokens(accepted, facts),
     )
@@ -46,6 +48,13 @@ def ask_model(state: State, facts: Facts, now_ms: int) -> Events:
 
 def _next(accepted: run.Accepted, state: State, index: int) -> str:
     return ids.call_id(accepted.goal.id, state.turn + 1, index)
+
+
+def _most_output(accepted: run.Accepted, facts: Facts) -> int:
+    """An answer may take a quarter of a small model's window."""
+    found = facts.model(accepted.model)
+    window = found.context_tokens if found else 0
+    return min(_MOST_OUTPUT, window // 4) if window else _MOST_OUTPUT
 
 
 def _offered(accepted: run.Accepted, facts: Facts) -> tuple[str, ...]:

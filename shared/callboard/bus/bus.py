@@ -50,6 +50,8 @@ class Bus:
         self.on_reconnect: list[Callable[[], None]] = []
         self.refused: list[str] = []
         self._waiting: dict[str, asyncio.Future[Delivery]] = {}
+        self._asked: dict[str, str] = {}
+        """The subject of each request that waits, by the inbox of its answer."""
         self._counter = 0
 
     @classmethod
@@ -103,8 +105,16 @@ class Bus:
             self.refused.append(text)
             del self.refused[:-20]
             log.warning("broker refused", service=self.name, detail=text)
+            self._fail_refused(text)
         elif not isinstance(error, (nats_errors.UnexpectedEOF, ConnectionError, OSError)):
             log.warning("bus error", service=self.name, detail=text or type(error).__name__)
+
+    def _fail_refused(self, text: str) -> None:
+        """End the wait for what was refused: the broker says so in passing, and never answers."""
+        for reply, subject in self._asked.items():
+            future = self._waiting.get(reply)
+            if f'"{subject.lower()}"' in text.lower() and future is not None and not future.done():
+                future.set_exception(NoAnswer(text))
 
     async def _on_reconnected(self) -> None:
         log.info("reconnected", service=self.name)
@@ -126,12 +136,16 @@ class Bus:
         """Send and wait for one answer.
 
         :raises NoAnswer: nobody is there, or not in time; a refused permission is named.
+        :raises PublishRefused: the message is larger than the broker takes.
         """
+        block = encode_headers(headers) if headers else b""
+        if len(body) + len(block) > self.client.max_payload:  # sent all the same, it would cost the connection
+            raise PublishRefused(0, f"{len(body)} bytes are more than the broker takes", retry=False)
         self._counter += 1
         reply = f"{self.prefix}.{self._counter}"
         future: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
-        self._waiting[reply] = future
-        self.client.write(subject, reply, body, encode_headers(headers) if headers else b"")
+        self._waiting[reply], self._asked[reply] = future, subject
+        self.client.write(subject, reply, body, block)
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await future
@@ -139,6 +153,7 @@ class Bus:
             raise NoAnswer(self._why(subject)) from None
         finally:
             self._waiting.pop(reply, None)
+            self._asked.pop(reply, None)
         if status(answer.block) == 503 and not answer.body:
             raise NobodyListens(f"nobody listens on {subject}")
         return answer

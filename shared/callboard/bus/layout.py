@@ -36,6 +36,7 @@ MAX_GOALS = 100_000
 MAX_GOAL_BYTES = 256 * 1024
 
 _SECOND = 1_000_000_000
+_NO_CONSUMER = 10014
 _STREAM: dict[str, Any] = {
     "storage": "file",
     "allow_direct": True,
@@ -199,9 +200,21 @@ async def provision(bus: Bus, groups: int, ack_wait_s: float = ACK_WAIT_S) -> in
 
 
 async def create_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> None:
-    """Create a durable unless it is there."""
+    """Create a durable unless it is there; then only looking for it need be permitted."""
+    if await _consumer_exists(bus, stream, config["durable_name"]):
+        return
     path = f"CONSUMER.DURABLE.CREATE.{stream}.{config['durable_name']}"
     await _create(bus, path, {"stream_name": stream, "config": config, "action": "create"}, exists=10148)
+
+
+async def _consumer_exists(bus: Bus, stream: str, durable: str) -> bool:
+    try:
+        await bus.api(f"CONSUMER.INFO.{stream}.{durable}")
+    except PublishRefused as error:
+        if error.code != _NO_CONSUMER:
+            raise
+        return False
+    return True
 
 
 async def _create(bus: Bus, path: str, config: dict[str, Any], *, exists: int) -> None:

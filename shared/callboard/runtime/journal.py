@@ -10,6 +10,8 @@ from callboard.bus import Bus, Delivery, layout, reader
 from callboard_contracts import subjects, wire
 from callboard_contracts.journal import Event, Record
 
+LOOK_BACK = 4096
+"""How many records are read in search of a cause: one that is delivered again is among the last."""
 SNAPSHOT_EVERY = 16
 """A reader follows `prev` over at most this many records before it meets a state to start from."""
 
@@ -77,9 +79,13 @@ class Journal(Generic[S]):
 
         :raises NoAnswer: the broker does not answer.
         """
+        looked = 0
         async for _, record in self._backwards(address):
+            looked += 1
             if cause in record.causes:
                 return record
+            if looked == LOOK_BACK:
+                break
         return None
 
     async def append(

@@ -141,7 +141,7 @@ class Worker(Generic[S]):
                 self._failed(key, batch)
             except Exception as error:
                 log.exception("turn failed", actor=self._actor.name, key=key)
-                await self._poisoned(key, batch, error)
+                await self._apart(key, batch, error)
         self._mail.pop(key, None)
 
     def _failed(self, key: str, batch: Sequence[_Waiting]) -> None:
@@ -151,21 +151,30 @@ class Worker(Generic[S]):
             nak(self._bus, waiting.delivery, min(30.0, 0.1 * 2**waiting.delivery.delivered))
             waiting.puller.done()
 
-    async def _poisoned(self, key: str, batch: Sequence[_Waiting], error: Exception) -> None:
-        """A bug of ours: single inputs out, so that one cannot hold up the others, and set it aside in the end."""
-        if len(batch) > 1:
-            self._failed(key, batch)
-            return
-        if batch[0].delivery.delivered < MAX_DELIVERIES:
-            self._failed(key, batch)
-            return
+    async def _apart(self, key: str, batch: Sequence[_Waiting], error: Exception) -> None:
+        """A bug of ours: one input must not hold up the others, so each gets a turn alone."""
         self._cache.pop(key, None)
+        if len(batch) == 1:
+            await self._poisoned(key, batch[0], error)
+            return
+        for waiting in batch:
+            try:
+                await self._turns(key, [waiting])
+            except Exception as single:  # noqa: BLE001 - it was logged with the batch
+                await self._poisoned(key, waiting, single)
+
+    async def _poisoned(self, key: str, waiting: _Waiting, error: Exception) -> None:
+        """Deliver it again, in the hope that it was not the input; in the end set it aside with the reason."""
+        if waiting.delivery.delivered < MAX_DELIVERIES:
+            self._failed(key, [waiting])
+            return
         dead = Dead("poison", f"{type(error).__name__}: {error}")
-        await self._bury(batch[0].delivery, batch[0].puller, dead, batch[0].message.id)
+        await self._bury(waiting.delivery, waiting.puller, dead, waiting.message.id)
 
     async def _turns(self, key: str, batch: Sequence[_Waiting]) -> None:
         """One turn, decided again as often as another worker was first."""
         address = self._address(batch)
+        lost = False
         for attempt in range(_RETRIES):
             cached = self._cache.get(key)
             held = cached or await self._journal.load(address)
@@ -178,8 +187,9 @@ class Worker(Generic[S]):
             except (Conflict, PublishTimeout) as error:
                 log.info("turn lost", actor=self._actor.name, key=key, attempt=attempt, reason=type(error).__name__)
                 self._cache.pop(key, None)
+                lost = True
                 continue
-            again = [waiting for waiting in plan.seen if attempt or waiting.delivery.delivered > 1]
+            again = [waiting for waiting in plan.seen if lost or waiting.delivery.delivered > 1]
             await self._finish(address, plan, again)
             return
         raise PublishTimeout(f"no turn for {key} after {_RETRIES} tries")
