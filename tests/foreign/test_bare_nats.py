@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import bundled
+from tests.conftest import empty_broker
 from tests.integration.processes import Process
 from tests.integration.system import System, asks, running, script
 
@@ -27,7 +27,7 @@ SCRIPT = script(
 
 @pytest.fixture(scope="module")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    with bundled(tmp_path_factory.mktemp("nats")) as url:
+    with empty_broker(tmp_path_factory.mktemp("nats")) as url:
         async with running(url, tmp_path_factory.mktemp("data"), SCRIPT) as found:
             yield found
 

@@ -1,7 +1,7 @@
 """A gateway and a ledger on a broker, and a client."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +80,7 @@ async def running(serve: Serve, url: str, settings: Settings, name: str, stop: a
     """Run a service with a connection of its own."""
     started = asyncio.Event()
     async with await Bus.connect(url, name=name) as bus:
-        task = asyncio.create_task(serve(Context(bus, 2, settings, stop, started.set)))
+        task = asyncio.ensure_future(serve(Context(bus, 2, settings, stop, started.set)))
         waiting = asyncio.create_task(started.wait())
         await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
@@ -91,6 +91,13 @@ async def running(serve: Serve, url: str, settings: Settings, name: str, stop: a
             await task
 
 
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, at most ten seconds."""
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.02)
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with listen("127.0.0.1:0") as found:
@@ -98,19 +105,26 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def site_on(url: str, data: Path, *, http: str = "", key: str = "") -> AsyncIterator[Site]:
+async def site_on(
+    url: str, data: Path, *, http: str = "", ledgers: int = 1, url_of: Callable[[str], str] | None = None
+) -> AsyncIterator[Site]:
     """Run a gateway and a ledger on a broker."""
     address = http or f"127.0.0.1:{free_port()}"
     settings = Settings(nats=url, data=data, http=address)
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
     base = f"http://127.0.0.1:{address.rpartition(':')[2]}"
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(await Bus.connect(url, name="test"))
         await layout.provision(bus, 2)
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=base, headers=headers, timeout=20))
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=base, timeout=20))
         site = Site(base, bus, settings, client)
-        await stack.enter_async_context(running(ledger, url, settings, "ledger", asyncio.Event()))
-        await stack.enter_async_context(running(gateway, url, settings, "gateway", site.stop))
+        for number in range(ledgers):
+            own = msgspec.structs.replace(settings, data=data / f"ledger-{number}")
+            await stack.enter_async_context(
+                running(ledger, url_of("ledger") if url_of else url, own, "ledger", asyncio.Event())
+            )
+        await stack.enter_async_context(
+            running(gateway, url_of("gateway") if url_of else url, settings, "gateway", site.stop)
+        )
         yield site
 
 

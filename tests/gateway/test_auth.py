@@ -59,9 +59,7 @@ async def test_the_keys_name_is_the_principal(locked: tuple[Site, str]) -> None:
     assert json.loads(base64.b64decode(found["message"]["data"]))["principal"] == "ada"
 
 
-async def test_a_key_counts_from_the_moment_it_is_made_until_it_is_removed(
-    locked: tuple[Site, str]
-) -> None:
+async def test_a_key_counts_from_the_moment_it_is_made_until_it_is_removed(locked: tuple[Site, str]) -> None:
     site, _ = locked
     key = keys.add(site.settings.data, "bob")
     headers = {"Authorization": f"Bearer {key}"}
@@ -79,7 +77,7 @@ async def test_a_key_file_that_cannot_be_read_lets_nobody_in(locked: tuple[Site,
 async def test_on_another_address_than_loopback_a_key_is_needed_though_there_is_none(
     fresh_broker: str, tmp_path: Path
 ) -> None:
-    async with site_on(fresh_broker, tmp_path / "data", http=f"0.0.0.0:{free_port()}") as site:  # noqa: S104
+    async with site_on(fresh_broker, tmp_path / "data", http=f"0.0.0.0:{free_port()}") as site:
         assert (await site.http.get("/v1/runs")).status_code == 401
         assert (await site.http.get("/healthz")).status_code == 200
 
@@ -103,6 +101,12 @@ async def test_the_gateways_own_pages_may(site: Site) -> None:
     host = httpx.URL(site.url).netloc.decode()
     headers = {"Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
     assert (await site.http.get("/v1/runs", headers=headers)).status_code == 200
+
+
+async def test_a_link_to_a_run_can_be_followed_from_anywhere(site: Site) -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert (await site.http.get("/", headers=link)).status_code == 200
+    assert (await site.http.post("/v1/goals", json={"objective": "x"}, headers=link)).status_code == 401
 
 
 def test_only_the_hash_of_a_key_is_kept_and_only_its_owner_reads_the_file(tmp_path: Path) -> None:

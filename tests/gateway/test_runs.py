@@ -1,7 +1,9 @@
 """What is told of runs, files, tools, skills and health."""
 
+import asyncio
 import base64
 import secrets
+from contextlib import AsyncExitStack
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from callboard_contracts import dead, goal, ids, run, subjects, wire
 from callboard_contracts.skill import Skill
 from callboard_contracts.tool import Entry, Model, Spec
 from callboard_services.gateway.routes import ROUTES
-from tests.gateway.conftest import Site, site_on
+from tests.gateway.conftest import Site, eventually, site_on
 
 ROOT = ids.ulid(1_767_225_600_000, b"0123456789")
 CHILD = ids.call_id(ROOT, 2, 0)
@@ -40,7 +42,12 @@ async def test_a_finished_run_is_told_with_its_output_and_what_each_call_cost(si
     child = (await site.http.get(f"/v1/runs/{CHILD}")).json()
     assert child["totals"]["cost_micro_usd"] == sum(one["cost_micro_usd"] for one in child["breakdown"]) == 214
     first = child["breakdown"][0]
-    assert (first["tool"], first["model"], first["status"], first["input_tokens"]) == ("model", "stub", "completed", 310)
+    assert (first["tool"], first["model"], first["status"], first["input_tokens"]) == (
+        "model",
+        "stub",
+        "completed",
+        310,
+    )
 
 
 async def test_an_unreachable_goal_tells_its_reason(site: Site) -> None:
@@ -73,7 +80,7 @@ async def test_a_goal_that_waits_is_queued_and_another_id_is_unknown(site: Site)
 
 async def test_runs_are_listed_filtered_and_paged(site: Site) -> None:
     play = Play(BusSink(site.bus))
-    found = []
+    found: list[str] = []
     for number in range(5):
         run_id = ids.ulid(1_767_225_600_000 + number, secrets.token_bytes(10))
         await play.write(run_id, skill="totals" if number % 2 else "", status="completed" if number else "failed")
@@ -110,8 +117,7 @@ async def test_a_file_that_cannot_be_attached_is_refused(site: Site) -> None:
     assert (await site.http.put("/v1/goals/none/files/a", content=b"x")).json()["code"] == "invalid_id"
     up = await site.http.put(f"/v1/goals/{ROOT}/files/a/%2e%2e/%2e%2e/b", content=b"x")
     assert up.json()["code"] == "invalid_request"
-    headers = {"Content-Length": str(65 * 1024 * 1024)}
-    large = await site.http.put(f"/v1/goals/{ROOT}/files/a", headers=headers, content=b"")
+    large = await site.http.put(f"/v1/goals/{ROOT}/files/a", content=bytes(65 << 20))
     assert (large.status_code, large.json()["code"]) == (413, "file_too_large")
     await put_file(site.bus, ROOT, "a.txt", b"there")
     assert (await site.http.get(f"/v1/runs/{ROOT}/files/b.txt")).json()["code"] == "not_found"
@@ -171,36 +177,56 @@ async def test_a_skill_that_cannot_be_used_is_refused(site: Site, name: str, cha
 
 
 async def test_dead_letters_are_listed_in_pages(site: Site) -> None:
-    for number in range(3):
-        letter = dead.Letter(service="planner", subject=f"cb.default.goal.{number}", code="undecodable", reason="r")
-        await site.bus.publish(subjects.dead("default", "planner"), wire.encode(letter))
-    await site.bus.publish(subjects.dead("other", "planner"), wire.encode(letter))
+    for tenant, number in (("default", 0), ("default", 1), ("other", 9), ("default", 2)):
+        letter = dead.Letter(service="planner", subject=f"cb.{tenant}.goal.{number}", code="undecodable", reason="r")
+        await site.bus.publish(subjects.dead(tenant, "planner"), wire.encode(letter))
     page = (await site.http.get("/v1/dead?limit=2")).json()
     rest = (await site.http.get(f"/v1/dead?after={page['next']}")).json()
     assert [one["subject"] for one in page["letters"] + rest["letters"]] == [f"cb.default.goal.{n}" for n in range(3)]
 
 
-async def test_without_the_ledger_a_run_is_still_told_by_its_own_records(site: Site) -> None:
-    await site.bus.api("STREAM.INFO.JOURNAL-0")
-    await Play(BusSink(site.bus), tenant="default").write(ROOT, rounds=1, output="done")
-    site.http.timeout = msgspec.UNSET if False else site.http.timeout  # type: ignore[assignment]
-    told = (await site.http.get(f"/v1/runs/{ROOT}")).json()
-    assert (told["status"], told["output"]) == ("completed", "done")
+async def test_without_the_ledger_a_run_is_still_told_by_its_own_records(fresh_broker: str, tmp_path: Path) -> None:
+    async with site_on(fresh_broker, tmp_path / "data", ledgers=0) as site:
+        await Play(BusSink(site.bus)).write(ROOT, rounds=1, output="done")
+        told = (await site.http.get(f"/v1/runs/{ROOT}")).json()
+        assert (told["status"], told["output"], told["behind"]) == ("completed", "done", True)
+        answer = await site.http.get("/v1/runs")
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert answer.headers["retry-after"]
 
 
-async def test_ready_means_that_the_broker_stores(tmp_path: Path) -> None:
-    async with start_server(Plan(store=tmp_path / "nats", sync="2m")) as server:
+async def test_two_ledgers_on_one_broker_each_know_everything(fresh_broker: str, tmp_path: Path) -> None:
+    async with site_on(fresh_broker, tmp_path / "data", ledgers=2) as site:
+        play = Play(BusSink(site.bus))
+        for number in range(12):
+            run_id = ids.ulid(1_767_225_600_000 + number, b"0123456789")
+            await play.write(run_id, rounds=1)
+            told = (await site.http.get(f"/v1/runs/{run_id}")).json()
+            assert (told["behind"], told["cost_micro_usd"]) == (False, 120)
+
+
+async def test_ready_means_that_the_broker_stores(site: Site) -> None:
+    assert (await site.http.get("/readyz")).status_code == 200
+    await site.bus.api("STREAM.DELETE.KV_idempotency")
+    assert (await site.http.get("/readyz")).status_code == 200, "the answer holds for a second"
+    await asyncio.sleep(1.1)
+    answer = await site.http.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert (await site.http.get("/healthz")).json() == {"status": "ok", "broker": "connected"}
+
+
+async def test_without_a_broker_everything_says_so_and_nothing_hangs(tmp_path: Path) -> None:
+    async with AsyncExitStack() as outer:
+        server = await outer.enter_async_context(start_server(Plan(store=tmp_path / "nats", sync="2m")))
         async with site_on(server.url, tmp_path / "data") as site:
-            assert (await site.http.get("/readyz")).status_code == 200
-            await site.bus.api("STREAM.DELETE.KV_idempotency")
-            assert (await site.http.get("/readyz")).status_code == 200, "the answer holds for a second"
-            site.http.headers["x"] = "y"
-            import asyncio
-
-            await asyncio.sleep(1.1)
-            answer = await site.http.get("/readyz")
-            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-            assert (await site.http.get("/healthz")).json() == {"status": "ok", "broker": "connected"}
+            gone = outer.pop_all()
+            await gone.aclose()
+            await eventually(lambda: not site.bus.connected)
+            for path in ("/v1/runs", f"/v1/runs/{ROOT}", "/readyz"):
+                answer = await site.http.get(path)
+                assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            assert (await site.post({"objective": "x"})).status_code == 503
+            assert (await site.http.get("/healthz")).status_code == 200
 
 
 async def test_the_description_says_what_is_served(site: Site) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from callboard_contracts import guard, run
 from callboard_contracts.goal import Limits, Submit
-from tests.conftest import bundled
+from tests.conftest import empty_broker
 from tests.integration.system import System, asks, new_id, running, script
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +40,7 @@ SCRIPT = script(
 
 @pytest.fixture(scope="module")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    with bundled(tmp_path_factory.mktemp("nats")) as url:
+    with empty_broker(tmp_path_factory.mktemp("nats")) as url:
         async with running(url, tmp_path_factory.mktemp("data"), SCRIPT) as found:
             yield found
 

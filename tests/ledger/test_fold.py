@@ -12,9 +12,10 @@ from callboard.testing.records import Costs, ListSink, Play
 from callboard_contracts import call, guard, ids, run, wire
 from callboard_contracts.journal import Record
 from callboard_contracts.subjects import Subject
-from callboard_services.ledger.fold import At, Rows, fold
+from callboard_services.ledger.fold import At, fold
 from callboard_services.ledger.queries import OneRun, one_run
 from callboard_services.ledger.store import Store
+from callboard_services.ledger.tables import Rows
 
 ROOT = ids.ulid(1_767_225_600_000, b"0123456789")
 costs = st.integers(0, 10**9)
@@ -41,7 +42,8 @@ def folded(store: Store, sink: ListSink, *, batch: int) -> None:
     for start in range(0, len(records), batch):
         rows, part = Rows(), records[start : start + batch]
         for subject, seq, body in part:
-            fold(rows, At(Subject.parse(subject), seq, seq * 10), wire.decode(body, Record))
+            where = Subject.parse(subject).address
+            fold(rows, At(where.tenant, where.run, seq, seq * 10), wire.decode(body, Record))
         store.write(rows, "JOURNAL-0", "then", part[-1][1])
 
 

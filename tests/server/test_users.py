@@ -362,6 +362,11 @@ async def test_an_executor_asks_the_planner_and_sets_aside_what_it_cannot_read(
     assert (await bus_of[name].publish(subjects.dead(TENANT, service), b"{}")).stream == layout.DEAD
 
 
+@pytest.mark.parametrize("name", EXECUTORS)
+async def test_an_executor_learns_the_brokers_time(bus_of: dict[str, Bus], name: str) -> None:
+    assert (await bus_of[name].api(f"STREAM.INFO.{layout.DEAD}"))["ts"]
+
+
 @pytest.mark.parametrize("name", ["gateway", "ledger"])
 async def test_streams_are_described_to_those_who_show_them(bus_of: dict[str, Bus], name: str) -> None:
     assert (await bus_of[name].api(f"STREAM.INFO.{layout.GOALS}"))["config"]["name"] == layout.GOALS

@@ -13,7 +13,7 @@ from typing import Any, Self
 import msgspec
 
 from callboard.bus import Bus, Delivery, layout, reader
-from callboard_contracts import call, ids, journal, names, subjects, wire
+from callboard_contracts import call, ids, journal, names, run, subjects, wire
 from callboard_contracts.guard import Granted
 
 Result = call.Completed | call.Failed | call.Refused | call.Lost
@@ -86,6 +86,12 @@ class World:
         address = subjects.Address.of_tree(TENANT, self.tree)
         subject = address.at("log", f"call.{token}") if alone else address.at("send", f"call.{token}.{id_}")
         await self.bus.publish(str(subject), body, {wire.ID: id_, **(headers or {})})
+
+    async def end_run(self) -> None:
+        """Write the run's last record, as the planner does when it was cancelled or its time is over."""
+        address = subjects.Address.of_run(TENANT, self.tree)
+        record = journal.Record(causes=("x",), events=(run.Ended(status="cancelled"),))
+        await self.bus.publish(str(address.at("log", "ended")), wire.encode(record))
 
     async def result(self, call_id: str, *, within_s: float = 10.0) -> Result:
         found: list[Result] = await until(lambda: self.results.get(call_id), within_s=within_s)

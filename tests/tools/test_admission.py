@@ -19,9 +19,9 @@ def spec(**changes: Any) -> Spec:
     return Spec(**({"name": "text.count", "description": "Count.", "input_schema": SCHEMA} | changes))
 
 
-def instance(id_: str = "one", *, token: str = "text-count", started: int = 0, **changes: Any) -> Instance:
+def instance(id_: str = "one", *, started: int = 0, **changes: Any) -> Instance:
     found = spec(**changes)
-    return Instance(id=id_, token=token, started=started, spec=found, problem=admission.problem_of(found))
+    return Instance(id=id_, token="text-count", started=started, spec=found, problem=admission.problem_of(found))
 
 
 def info(name: str, metadata: dict[str, str] | None) -> bytes:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import anyio.from_thread
 import msgspec
+import pytest
 from msgspec import Meta
 
 from callboard.bus import Bus, Delivery, objects
@@ -86,7 +87,8 @@ async def test_a_bug_in_a_tool_is_a_failed_call_without_a_stack_trace(world: Wor
     @tool(name="buggy")
     async def buggy() -> str:
         """Fail."""
-        return str({}["key"])
+        empty: dict[str, str] = {}
+        return empty["key"]
 
     @tool(name="leaving")
     def leaving() -> str:
@@ -143,6 +145,44 @@ async def test_a_grant_that_is_no_longer_valid_is_not_run(world: World, serve: S
     result = await world.result(await world.grant("text.shout", {"text": "a"}, expires_ms=1))
     assert isinstance(result, Failed)
     assert (result.code, result.retryable) == ("call_expired", True)
+
+
+async def test_a_call_is_given_up_when_its_run_ends_first(world: World, serve: Serve) -> None:
+    @tool(name="long.read", effect="read")
+    async def long_read() -> None:
+        """Take long."""
+        await asyncio.sleep(60)
+
+    @tool(name="long.write", effect="write")
+    async def long_write() -> None:
+        """Take long, having perhaps changed something."""
+        await asyncio.sleep(60)
+
+    await serve(long_read, long_write)
+    read, wrote = [await world.grant(name) for name in ("long.read", "long.write")]
+    await asyncio.sleep(1.2)  # only then does a call listen
+    await world.end_run()
+    result = await world.result(read, within_s=2)
+    assert isinstance(result, Failed)
+    assert (result.code, result.retryable) == ("cancelled", False)
+    assert isinstance(await world.result(wrote, within_s=2), Lost)
+
+
+async def test_grants_expire_by_the_broker_s_time_and_not_by_this_machine_s(
+    world: World, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that is an hour ahead, or an hour behind, changes nothing."""
+    real = time.time
+    valid, over = int((real() + 30) * 1000), int((real() - 30) * 1000)
+    await serve(shout)
+    await world.result(await world.grant("text.shout", {"text": "a"}))
+    for off_s in (3600, -3600):
+        monkeypatch.setattr(time, "time", lambda off_s=off_s: real() + off_s)
+        good = await world.result(await world.grant("text.shout", {"text": "a"}, expires_ms=valid))
+        late = await world.result(await world.grant("text.shout", {"text": "a"}, expires_ms=over))
+        assert isinstance(good, Completed)
+        assert isinstance(late, Failed)
+        assert late.code == "call_expired"
 
 
 async def test_an_output_off_its_schema_is_told_and_not_passed_on(world: World, serve: Serve) -> None:

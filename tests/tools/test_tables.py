@@ -64,7 +64,9 @@ async def test_tables_are_described_with_types_counts_and_a_sample(context: Tool
 
 async def test_parquet_is_a_table_too(context: ToolContext, bus: Bus, tmp_path: Path) -> None:
     target = tmp_path / "numbers.parquet"
-    duckdb.sql(f"COPY (SELECT range AS n FROM range(1000)) TO '{target}' (FORMAT parquet)")
+    duckdb.sql(  # the path is a fixture's
+        f"COPY (SELECT range AS n FROM range(1000)) TO '{target}' (FORMAT parquet)"  # noqa: S608
+    )
     await objects.put_file(bus, TREE, "numbers.parquet", target.read_bytes())
     found = await table_query(context, "SELECT count(*), max(n) FROM numbers, sales")
     assert found.rows == [[3000, 999]]
@@ -126,7 +128,7 @@ def test_an_error_names_the_tables_and_their_columns(tables: Tables) -> None:
 
 def test_a_query_that_takes_too_long_is_interrupted(tmp_path: Path) -> None:
     began = time.monotonic()
-    with pytest.raises(ToolError, match="took longer than 0.3 s"):
+    with pytest.raises(ToolError, match=r"took longer than 0\.3 s"):
         query(_tables(tmp_path, limit_s=0.3), "SELECT count(*) FROM range(100000000) a, range(100000) b", 10)
     assert time.monotonic() - began < 5
 
@@ -160,7 +162,6 @@ def test_a_file_that_is_no_table_is_told_with_its_name(tmp_path: Path) -> None:
         ("1.10::DECIMAL(9,2)", 1.1),
         ("3.00::DECIMAL(9,2)", 3),
         ("12345678901234567890.12345::DECIMAL(38,5)", "12345678901234567890.12345"),
-        ("2::HUGEINT ** 100", 2.0**100),
         ("170141183460469231731687303715884105727::HUGEINT", "170141183460469231731687303715884105727"),
         ("'nan'::DOUBLE", None),
         ("'inf'::DOUBLE", None),
@@ -170,7 +171,7 @@ def test_a_file_that_is_no_table_is_told_with_its_name(tmp_path: Path) -> None:
         ("TIMESTAMP '2026-01-02 03:04:05'", "2026-01-02T03:04:05"),
         ("TIME '03:04:05'", "03:04:05"),
         ("INTERVAL 2 DAY", "2 days, 0:00:00"),
-        ("'\\x00ff'::BLOB", "0066"),
+        ("'\\x00ff'::BLOB", "006666"),
         ("[1, 2.5]", [1, 2.5]),
         ("{'a': DATE '2026-01-02', 'b': [1]}", {"a": "2026-01-02", "b": [1]}),
         ("MAP {'k': 1}", {"k": 1}),
@@ -178,12 +179,9 @@ def test_a_file_that_is_no_table_is_told_with_its_name(tmp_path: Path) -> None:
     ],
 )
 def test_every_type_becomes_json_that_says_the_same(sql: str, value: Any, tables: Tables) -> None:
-    found = query(tables, f"SELECT {sql}", 1).rows[0][0]  # noqa: S608 - from the list above
-    if sql.startswith("'\\x00ff"):
-        assert isinstance(found, str)
-    else:
-        assert found == value
-    msgspec.json.encode(found)
+    found = query(tables, f"SELECT {sql}", 1).rows[0][0]
+    assert found == value
+    assert msgspec.json.decode(msgspec.json.encode(found)) == value
 
 
 def test_a_decimal_keeps_its_digits() -> None:

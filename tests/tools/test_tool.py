@@ -38,13 +38,13 @@ class Colour(enum.Enum):
 
 @tool(name="draw.line", effect="write", timeout_s=5, price_usd="0.002", tags=("draw",))
 def draw(
-    start: Point,
-    end: Point,
+    start: Point,  # noqa: ARG001 - it only describes, as the rest
+    end: Point,  # noqa: ARG001
     context: ToolContext,
     *,
     width: Annotated[int, Meta(ge=1, le=10, description="In pixels")] = 1,
-    style: Literal["solid", "dashed"] = "solid",
-    colour: Colour | None = None,
+    style: Literal["solid", "dashed"] = "solid",  # noqa: ARG001
+    colour: Colour | None = None,  # noqa: ARG001
     labels: list[str] = ["a"],  # noqa: B006 - a default is copied
 ) -> dict[str, int]:
     """Draw a line.

@@ -4,6 +4,7 @@ The services are named and not imported: none knows another, and neither does th
 """
 
 import asyncio
+import contextlib
 import importlib
 import importlib.metadata
 import os
@@ -18,12 +19,13 @@ import msgspec
 import structlog
 
 from callboard import service, skills
-from callboard.bus import Bus, layout
+from callboard.bus import Bus, layout, reader
 from callboard.bus.users import CLIENT, OPERATOR, TOOL, users
 from callboard.discovery import System, announce, withdraw
 from callboard.server import FolderLock, Server, passwords, start_server
 from callboard.server.config import Plan
 from callboard.settings import Settings
+from callboard_contracts import names, tool, wire
 from callboard_contracts.errors import CallboardError
 
 log = structlog.get_logger()
@@ -33,6 +35,8 @@ WAVES: Final = (("gateway",), ("models", "tools"), ("planner", "guard"), ("ledge
 
 READY_S = 60.0
 DRAIN_S = 20.0
+ADMITTED_S = 3.0
+_MODELS: Final = f"$SRV.INFO.{names.token(names.MODEL)}"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +50,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     sync: str = "always"
     skills: tuple[Path, ...] = ()
     """Folders of skill folders to deploy."""
+    only: frozenset[str] = frozenset()
+    """The services to run, all when empty: to look at what is recorded, planner and guard are not needed."""
 
 
 class Running:
@@ -92,8 +98,9 @@ async def running(options: Options) -> AsyncIterator[Running]:
         system = _system(settings, url_of)
         found = Running(system)
         try:
-            _start(found, settings, url_of)
+            _start(found, options.only, settings, url_of)
             await _all_ready(found)
+            await _models_admitted(url_of(OPERATOR))
             announce(system)
             yield found
         finally:
@@ -102,8 +109,13 @@ async def running(options: Options) -> AsyncIterator[Running]:
 
 
 def _address(http: str) -> str:
-    """Return where the gateway is to listen: port 0 becomes one that is free now, since its URL must be known."""
+    """Return where the gateway is to listen: port 0 becomes one that is free now, since its URL must be known.
+
+    :raises CallboardError: `invalid_request`, it is no address.
+    """
     host, _, port = http.rpartition(":")
+    if not host or not port.isdecimal():
+        raise CallboardError("invalid_request", f"--http {http!r} is not host:port")
     if port != "0":
         return http
     with socket.create_server((host, 0)) as free:
@@ -115,12 +127,11 @@ async def _broker(stack: AsyncExitStack, options: Options, lock: int) -> Callabl
     if options.nats:
         return lambda _: options.nats
     data = options.settings.data
-    names = [user.name for user in users()]
     plan = Plan(
         store=data / "nats",
         port=options.port,
         sync=options.sync,
-        passwords=passwords(data, names),
+        passwords=passwords(data, [user.name for user in users()]),
         tenant=options.settings.tenant,
     )
     server: Server = await stack.enter_async_context(start_server(plan, inherit=lock))
@@ -148,8 +159,8 @@ def _system(settings: Settings, url_of: Callable[[str], str]) -> System:
     )
 
 
-def _start(found: Running, settings: Settings, url_of: Callable[[str], str]) -> None:
-    for name in (name for wave in reversed(WAVES) for name in wave):
+def _start(found: Running, only: frozenset[str], settings: Settings, url_of: Callable[[str], str]) -> None:
+    for name in (name for wave in reversed(WAVES) for name in wave if not only or name in only):
         own = msgspec.structs.replace(settings, nats=url_of(name))
         found.services[name] = _Service(name, own)
 
@@ -159,11 +170,11 @@ async def _all_ready(found: Running) -> None:
 
     :raises CallboardError: one died before, or is not ready in time.
     """
-    waiting = asyncio.gather(*(running.ready.wait() for running in found.services.values()))
+    waiting = asyncio.create_task(_each_ready(found))
     failing = asyncio.create_task(found.failure())
     try:
         async with asyncio.timeout(READY_S):
-            await asyncio.wait([waiting, failing], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({waiting, failing}, return_when=asyncio.FIRST_COMPLETED)
         if failing.done():
             raise failing.result()
     except TimeoutError:
@@ -172,6 +183,32 @@ async def _all_ready(found: Running) -> None:
     finally:
         waiting.cancel()
         failing.cancel()
+
+
+async def _each_ready(found: Running) -> None:
+    for running in found.services.values():
+        await running.ready.wait()
+
+
+async def _models_admitted(url: str) -> None:
+    """Wait until the registry holds the models that are announced, so that the first goal finds its model."""
+    async with await Bus.connect(url, name=OPERATOR) as bus:
+        announced = {_spec(answer.body) for answer in await bus.gather(_MODELS, b"", window_s=0.1)}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ADMITTED_S if announced else 0):
+                while await _registered(bus) not in announced:
+                    await asyncio.sleep(0.02)
+
+
+def _spec(body: bytes) -> bytes:
+    """Return how a service describes its tool."""
+    told: str = msgspec.json.decode(body)["metadata"]["callboard.tool"]
+    return wire.encode(wire.decode(told.encode(), tool.Spec))
+
+
+async def _registered(bus: Bus) -> bytes:
+    found = await reader.last(bus, f"KV_{layout.REGISTRY}", f"$KV.{layout.REGISTRY}.tool.{names.token(names.MODEL)}")
+    return wire.encode(wire.decode(found.body, tool.Entry).spec) if found is not None else b""
 
 
 async def _drain(found: Running) -> None:

@@ -33,7 +33,7 @@ class Door:
             await self._app(scope, receive, send)
             return
         try:
-            scope["callboard.principal"] = admit(self._house, Headers(scope=scope))
+            scope["callboard.principal"] = admit(self._house, scope["method"], Headers(scope=scope))
         except CallboardError as error:
             await problem("unauthorized", error.detail, headers=_CHALLENGE)(scope, receive, send)
             return
@@ -43,12 +43,13 @@ class Door:
         await self._app(scope, receive, send)
 
 
-def admit(house: House, headers: Headers) -> str:
+def admit(house: House, method: str, headers: Headers) -> str:
     """Return the principal of a request.
 
     :raises CallboardError: nobody is let in with these headers.
     """
-    _check_origin(headers)
+    if not _is_a_followed_link(method, headers):
+        _check_origin(headers)
     keys = house.keys.keys
     if not keys and house.loopback:
         _check_local(headers)
@@ -70,6 +71,11 @@ def token_of(authorization: str) -> str:
         return base64.b64decode(rest, validate=True).decode().partition(":")[2]
     except (binascii.Error, UnicodeDecodeError):
         return ""
+
+
+def _is_a_followed_link(method: str, headers: Headers) -> bool:
+    """Tell whether a person opens one of our pages from elsewhere, which changes nothing and shows nobody else."""
+    return method in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
 
 
 def _check_origin(headers: Headers) -> None:

@@ -11,9 +11,9 @@ import structlog
 from callboard.bus import Bus, Delivery, layout
 from callboard_contracts import ids, wire
 from callboard_services.ledger import queries
-from callboard_services.ledger.fold import Row
 from callboard_services.ledger.follow import Follower
 from callboard_services.ledger.store import Store
+from callboard_services.ledger.tables import Row
 
 log = structlog.get_logger()
 

@@ -9,46 +9,21 @@ own settlement is known; before that, what the result said. Each has a column of
 `taken`), so that the order in which they come never matters. A settlement of `run.IN_FULL` costs what was reserved.
 """
 
-from typing import Any, Final
-
 import msgspec
 
-from callboard_contracts import guard, ids, names, run
+from callboard_contracts import guard, names, run
 from callboard_contracts.call import Call
 from callboard_contracts.journal import Event, Record
-from callboard_contracts.subjects import Subject
+from callboard_services.ledger.tables import Row, Rows
 
-RUN: Final = (
-    "run", "tree", "parent", "tenant", "skill", "skill_digest", "objective", "model", "principal", "labels", "status",
-    "code", "reason", "turns", "accepted_ms", "deadline_ms", "ended_ms", "budget", "committed",
-)  # fmt: skip
-"""The columns of a run; the first is its key."""
-
-CALL: Final = (
-    "call", "run", "tree", "tenant", "tool", "turn", "model", "status", "asked_ms", "granted_ms", "ended_ms",
-    "reserved", "settled", "told", "taken", "input_tokens", "output_tokens", "tokens", "unpriced", "duration_ms",
-    "code", "message", "late", "result_seq", "seq",
-)  # fmt: skip
-"""The columns of a call; the first is its key. `seq` is the record that said something of it last."""
-
-FIRST: Final = frozenset({"settled"})
-"""Columns whose first value stays."""
-
-Row = dict[str, Any]
 _BRIEF = 500
-
-
-class Rows(msgspec.Struct):
-    """What a batch of records changes."""
-
-    runs: dict[str, Row] = msgspec.field(default_factory=dict)
-    calls: dict[str, Row] = msgspec.field(default_factory=dict)
 
 
 class At(msgspec.Struct, frozen=True):
     """Where and when a record was stored."""
 
-    subject: Subject
+    tenant: str
+    run: str
     seq: int
     time_ms: int
 
@@ -72,7 +47,7 @@ def _evolve(rows: Rows, at: At, event: Event) -> None:
             for entry in event.entries:
                 _settled(rows, at, entry)
         case guard.Refused():
-            row = _call(rows, at, event.call)
+            row = rows.call(event.call, at.tenant, at.seq)
             row.update(tool=event.tool, status="refused", code=event.code, message=event.message, ended_ms=at.time_ms)
         case _:
             _life(rows, at, event)
@@ -85,11 +60,11 @@ def _life(rows: Rows, at: At, event: Event) -> None:
         case run.Ended():
             _ended(rows, at, event)
         case run.Refused():
-            row = _run(rows, at, at.subject.address.run)
+            row = rows.run(at.run, at.tenant)
             row.update(status="refused", code=event.code, reason=event.message, parent=event.parent)
             row.update(skill=_named(event.skill), accepted_ms=at.time_ms, ended_ms=at.time_ms)
         case guard.Closed():
-            _run(rows, at, event.run)["committed"] = event.committed_micro_usd
+            rows.run(event.run, at.tenant)["committed"] = event.committed_micro_usd
         case _:  # what says nothing of status or money
             return
 
@@ -100,7 +75,7 @@ def _named(skill: str) -> str:
 
 def _accepted(rows: Rows, at: At, event: run.Accepted) -> None:
     goal = event.goal
-    _run(rows, at, at.subject.address.run).update(
+    rows.run(at.run, at.tenant).update(
         parent=event.parent,
         skill=_named(event.skill),
         skill_digest=event.skill_digest,
@@ -116,21 +91,21 @@ def _accepted(rows: Rows, at: At, event: run.Accepted) -> None:
 
 
 def _ended(rows: Rows, at: At, event: run.Ended) -> None:
-    row = _run(rows, at, at.subject.address.run)
+    row = rows.run(at.run, at.tenant)
     row.update(status=event.status, code=event.code, reason=event.reason, turns=event.turns, ended_ms=at.time_ms)
     _told(rows, at, event.settled)
     for call in event.open:
-        _call(rows, at, call)["status"] = "unanswered"
+        rows.call(call, at.tenant, at.seq)["status"] = "unanswered"
 
 
 def _called(rows: Rows, at: At, event: run.Called) -> None:
     _told(rows, at, event.settled)
     for call in event.calls:
-        _asked(_call(rows, at, call.id), call, at.time_ms)["status"] = "proposed"
+        _asked(rows.call(call.id, at.tenant, at.seq), call, at.time_ms)["status"] = "proposed"
 
 
 def _granted(rows: Rows, at: At, event: guard.Granted) -> None:
-    row = _call(rows, at, event.call.id)
+    row = rows.call(event.call.id, at.tenant, at.seq)
     row.update(tool=event.call.tool, status="granted", granted_ms=at.time_ms)
     row.update(reserved=event.reserved_micro_usd, unpriced=event.unpriced)
 
@@ -138,13 +113,13 @@ def _granted(rows: Rows, at: At, event: guard.Granted) -> None:
 def _settled(rows: Rows, at: At, entry: run.Settlement) -> None:
     """Book the tree's bill: the guard settles a call once, so the first word counts."""
     call, cost, tokens = entry
-    row = _call(rows, at, call)
+    row = rows.call(call, at.tenant, at.seq)
     if row["settled"] is None:
         row.update(settled=cost, tokens=tokens)
 
 
 def _took(rows: Rows, at: At, taken: run.Taken) -> None:
-    _call(rows, at, taken.call).update(
+    rows.call(taken.call, at.tenant, at.seq).update(
         tool=taken.tool,
         status=taken.status,
         taken=taken.cost_micro_usd,
@@ -163,27 +138,9 @@ def _took(rows: Rows, at: At, taken: run.Taken) -> None:
 
 def _told(rows: Rows, at: At, settled: tuple[run.Settlement, ...]) -> None:
     for call, cost, tokens in settled:
-        _call(rows, at, call).update(told=cost, tokens=tokens)
+        rows.call(call, at.tenant, at.seq).update(told=cost, tokens=tokens)
 
 
 def _asked(row: Row, call: Call, time_ms: int) -> Row:
     row.update(tool=call.tool, asked_ms=time_ms)
-    return row
-
-
-def _run(rows: Rows, at: At, key: str) -> Row:
-    row = rows.runs.get(key)
-    if row is None:
-        row = rows.runs[key] = dict.fromkeys(RUN)
-        row.update(run=key, tree=ids.tree_of(key), tenant=at.subject.address.tenant)
-    return row
-
-
-def _call(rows: Rows, at: At, key: str) -> Row:
-    row = rows.calls.get(key)
-    if row is None:
-        row = rows.calls[key] = dict.fromkeys(CALL)
-        row.update(call=key, run=ids.run_of(key), tree=ids.tree_of(key), tenant=at.subject.address.tenant)
-        row["turn"] = ids.turn_of(key)
-    row["seq"] = at.seq
     return row

@@ -11,15 +11,13 @@ import sqlite3
 import structlog
 
 from callboard.bus import Bus, BusError, Delivery, Puller, ack, reader
-from callboard_contracts import dead, subjects, wire
-from callboard_contracts.journal import Record
-from callboard_services.ledger.fold import At, Rows, fold
+from callboard_services.ledger.batch import folded
 from callboard_services.ledger.store import Store
 
 log = structlog.get_logger()
 
-DURABLE = "ledger"
-EVERY = "cb.*.*.*.*.*.log.>"
+_DURABLE = "ledger"
+_EVERY = "cb.*.*.*.*.*.log.>"
 _ROOM = 512
 _BATCH = 1024
 _LINGER_S = 0.025
@@ -47,7 +45,7 @@ class Follower:
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._moved = asyncio.Condition()
-        self._puller = Puller(bus, stream, DURABLE, self._on_record, room=_ROOM)
+        self._puller = Puller(bus, stream, _DURABLE, self._on_record, room=_ROOM)
 
     async def run(self) -> None:
         """Follow until cancelled.
@@ -120,7 +118,7 @@ class Follower:
         """Read everything after the position."""
         await self._check_stream()
         batch: list[Delivery] = []
-        async for record in reader.scan(self._bus, self.stream, EVERY, self.position + 1):
+        async for record in reader.scan(self._bus, self.stream, _EVERY, self.position + 1):
             batch.append(record)
             if len(batch) == _BATCH:
                 await self._commit(batch)
@@ -134,36 +132,11 @@ class Follower:
             raise StreamReplacedError(self.stream)
 
     async def _commit(self, batch: list[Delivery]) -> None:
-        rows = Rows()
-        for delivery in batch:
-            self._fold(rows, delivery)
-        seq = batch[-1].seq
+        rows, seq = folded(self._bus, batch), batch[-1].seq
         await asyncio.to_thread(self._store.write, rows, self.stream, self._created, seq)
         self.position = seq
         async with self._moved:
             self._moved.notify_all()
-
-    def _fold(self, rows: Rows, delivery: Delivery) -> None:
-        """Fold one record; one that cannot be read goes to the dead letters and stops nobody."""
-        try:
-            subject = subjects.Subject.parse(delivery.stored_subject)
-            fold(rows, At(subject, delivery.seq, delivery.time_ms), wire.decode(delivery.body, Record))
-        except ValueError as error:
-            self._set_aside(delivery, str(error))
-
-    def _set_aside(self, delivery: Delivery, reason: str) -> None:
-        log.warning("record not readable", stream=self.stream, seq=delivery.seq, reason=reason)
-        letter = dead.Letter(
-            service=DURABLE,
-            subject=delivery.stored_subject,
-            code="undecodable",
-            reason=reason,
-            stream=self.stream,
-            seq=delivery.seq,
-            id=delivery.id,
-        )
-        tenant = delivery.stored_subject.split(".")[1]
-        self._bus.send(subjects.dead(tenant, DURABLE), wire.encode(letter), {wire.TYPE: wire.type_of(dead.Letter)})
 
 
 async def described(bus: Bus, stream: str) -> tuple[str, int]:

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from callboard_services.ledger.fold import Row
 from callboard_services.ledger.store import Store
+from callboard_services.ledger.tables import Row
 
 MOST = 200
 """Runs in one answer."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from callboard_services.ledger.fold import CALL, FIRST, RUN, Row, Rows
+from callboard_services.ledger.tables import CALL, FIRST, RUN, Row, Rows
 
 log = structlog.get_logger()
 

@@ -41,6 +41,8 @@ class LeanClient(Client):
             head = f"HPUB {subject} {reply} {len(block)} {len(block) + len(body)}\r\n"
         else:
             head = f"PUB {subject} {reply} {len(body)}\r\n"
+        if self._pending_data_size > self._max_pending_size and not self.is_connected:
+            return  # at most once: what waits for a broker is bounded, and whoever wants an answer hears none
         frame = b"".join((head.encode(), block, body, b"\r\n"))
         self._pending.append(frame)
         self._pending_data_size += len(frame)

@@ -43,8 +43,8 @@ _ROLLUP = {"Nats-Rollup": "sub"}
 _THREAD_BYTES = 1024 * 1024
 
 
-class Info(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What an object is, as every NATS client writes it."""
+class Info(msgspec.Struct, frozen=True, kw_only=True):
+    """What an object is, as every NATS client writes it. nats-py waits for ever on one that omits its size of 0."""
 
     name: str
     bucket: str = ""

@@ -162,7 +162,9 @@ def _ledger() -> User:
     )
 
 
-_EXECUTES = ("cb.*.run.*.*.*.in.result", STREAMED, "cb.*.ask.planner.>", _BLOBS, _FIND)
+_TIME = f"{_API}.STREAM.INFO.{layout.DEAD}"
+"""Any description says what time the broker has; this one says nothing else that matters."""
+_EXECUTES = ("cb.*.run.*.*.*.in.result", STREAMED, "cb.*.ask.planner.>", _BLOBS, _FIND, _TIME)
 _ANY_TOOL = (f"{_API}.CONSUMER.MSG.NEXT.*.*", f"{_ACKS}.>")
 _NOT_THEIRS = _pull(*_CORE_DURABLES, *_OWN_TOOLS)
 

@@ -175,11 +175,13 @@ class Play:
 
 
 def kind_of(events: tuple[journal.Event, ...]) -> str:
-    """Return the kind of a record: its last event's, or `call.<tool>` where it is a single grant."""
+    """Return the kind of a record: its last event's, or what the guard calls it, whose kinds are no run's."""
     grants = [event for event in events if isinstance(event, guard.Granted)]
-    if len(grants) == 1 and events[-1] is grants[0]:
+    if len(grants) == 1:
         return f"call.{names.token(grants[0].call.tool)}"
-    return type(events[-1]).__name__.lower()
+    if grants:
+        return "calls"
+    return "refusal" if isinstance(events[-1], guard.Refused) else type(events[-1]).__name__.lower()
 
 
 def answer(tool: str, cost: int) -> Callable[[str], call.Result]:

@@ -15,7 +15,9 @@ from callboard import crash
 from callboard.actor import violations
 from callboard.bus import Bus, BusError, Delivery, layout, objects
 from callboard.tools import once
+from callboard.tools.clock import BrokerClock
 from callboard.tools.context import ToolContext
+from callboard.tools.ending import RunEnding
 from callboard.tools.errors import ToolError
 from callboard.tools.tool import Tool
 from callboard.tools.trace import tool_span
@@ -72,7 +74,7 @@ class _Decided(Exception):  # noqa: N818 - no error: what comes of a call that d
         self.result = result
 
 
-async def outcome(bus: Bus, tool: Tool, order: Order) -> Result | None:
+async def outcome(bus: Bus, clock: BrokerClock, tool: Tool, order: Order) -> Result | None:
     """Return what comes of a call; None when nobody waits for it any more.
 
     :raises BusError: the broker did not play its part, and nothing ran: the call should come again.
@@ -81,13 +83,14 @@ async def outcome(bus: Bus, tool: Tool, order: Order) -> Result | None:
     try:
         if lasting and order.delivered > 1:
             await _look_back(bus, order)
-        _check_fresh(order)
+        _check_fresh(order, clock.now_ms())
         arguments = await _arguments(bus, tool, order)
         if lasting and not await once.claim(bus, order.call):
             raise _Decided(_lost(order, "another process had begun it"))
     except _Decided as decided:
         return decided.result
-    return await _run(bus, tool, order, arguments)
+    timeout_s = min(order.granted.call.timeout_s, (order.granted.expires_ms - clock.now_ms()) / 1000)
+    return await _run(bus, tool, order, arguments, timeout_s)
 
 
 async def _look_back(bus: Bus, order: Order) -> None:
@@ -101,12 +104,12 @@ async def _look_back(bus: Bus, order: Order) -> None:
         raise _Decided(_lost(order, "the process that ran it ended before it could say what came of it"))
 
 
-def _check_fresh(order: Order) -> None:
+def _check_fresh(order: Order, now_ms: float) -> None:
     """Refuse what must not be started any more."""
     if order.delivered > layout.MAX_DELIVER:
         deaths = f"the call was delivered {order.delivered - 1} times and never answered: it may kill its process"
         raise _Decided(_failed(order, "poison", deaths))
-    if time.time() * 1000 > order.granted.expires_ms:
+    if now_ms > order.granted.expires_ms:
         late = "the call waited longer than its grant is valid"
         raise _Decided(_failed(order, "call_expired", late, retryable=True))
 
@@ -129,15 +132,15 @@ async def _arguments(bus: Bus, tool: Tool, order: Order) -> Any:
     return arguments
 
 
-async def _run(bus: Bus, tool: Tool, order: Order, arguments: Any) -> Result:
-    timeout_s = min(order.granted.call.timeout_s, order.granted.expires_ms / 1000 - time.time())
+async def _run(bus: Bus, tool: Tool, order: Order, arguments: Any, timeout_s: float) -> Result:
     context = ToolContext(bus, order.tenant, order.granted, timeout_s=timeout_s, attempt=order.delivered)
     started = time.monotonic()
     clock = asyncio.timeout(timeout_s)
+    ending = RunEnding(bus, order.tenant, context.run, clock)
     crash.point("executor.before_effect")
     try:
         with tool_span(tool.spec.name, order.call, order.traceparent):
-            async with clock:
+            async with ending, clock:
                 output = await tool.handler(context, arguments)
         crash.point("executor.after_effect")
         return await _completed(bus, tool, order, output, _usage(tool, context, started))
@@ -147,15 +150,15 @@ async def _run(bus: Bus, tool: Tool, order: Order, arguments: Any) -> Result:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a tool's author did not foresee
         usage = _usage(tool, context, started)
         if clock.expired() and isinstance(error, TimeoutError):
-            return _late(tool, order, timeout_s, usage)
+            return _given_up(tool, order, f"within {timeout_s:.3g} s", usage, ended=ending.happened)
         return _broken(order, error, usage)
 
 
-def _late(tool: Tool, order: Order, timeout_s: float, usage: Usage) -> Failed | Lost:
-    text = f"{tool.spec.name} did not answer within {timeout_s:.3g} s"
+def _given_up(tool: Tool, order: Order, within: str, usage: Usage, *, ended: bool) -> Failed | Lost:
+    text = f"{tool.spec.name} did not answer {'before its run ended' if ended else within}"
     if tool.spec.effect in ("write", "irreversible"):
         return _lost(order, f"{text}; it may have had its effect", usage)
-    return _failed(order, "call_timeout", text, retryable=True, usage=usage)
+    return _failed(order, "cancelled" if ended else "call_timeout", text, retryable=not ended, usage=usage)
 
 
 def _broken(order: Order, error: BaseException, usage: Usage) -> Failed:

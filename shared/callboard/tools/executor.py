@@ -29,6 +29,7 @@ from callboard.bus import (
 from callboard.bus.micro import Announcement, announce
 from callboard.tools import attempt
 from callboard.tools.attempt import Order, Undecodable
+from callboard.tools.clock import BrokerClock
 from callboard.tools.tool import Tool
 from callboard_contracts import dead, names, subjects, wire
 from callboard_contracts.call import Completed, Failed, Result
@@ -37,6 +38,7 @@ log = structlog.get_logger()
 
 _SERVICE = "tools"
 _AGAIN_S = 1.0
+_SET_CLOCK_S = 60.0
 
 
 class _Served:
@@ -72,20 +74,21 @@ class Executor:
         self._tools = tuple(tools)
         self._concurrency = concurrency
         self._beat_s = ack_wait_s / 3
+        self._clock = BrokerClock()
         self._grace_s = grace_s
         self._limit = asyncio.Semaphore(concurrency)
         self._served: list[_Served] = []
         self._pullers: list[Puller] = []
         self._held: dict[asyncio.Task[None], Delivery] = {}
         self._waiting: set[asyncio.Task[None]] = set()
-        self._heart: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Pull and announce. The durables may be created later, by the registrar.
 
         :raises NoAnswer: the broker does not answer.
         """
-        self._heart = asyncio.create_task(self._beat())
+        self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._keep_time())]
         for tool in self._tools:
             served = _Served(tool, await _announced(self._bus, tool), self._concurrency)
             self._served.append(served)
@@ -113,8 +116,8 @@ class Executor:
         for task in tuple(self._held):
             task.cancel()
         await asyncio.gather(*self._held, return_exceptions=True)
-        if self._heart is not None:
-            self._heart.cancel()
+        for task in self._tasks:
+            task.cancel()
         with contextlib.suppress(BusError):
             await self._bus.flush()
 
@@ -123,6 +126,11 @@ class Executor:
             await asyncio.sleep(self._beat_s)
             for message in self._held.values():
                 in_progress(self._bus, message)
+
+    async def _keep_time(self) -> None:
+        while True:
+            await self._clock.set(self._bus)
+            await asyncio.sleep(_SET_CLOCK_S)
 
     def _take(self, served: _Served, puller: Puller, message: Delivery) -> None:
         task = asyncio.get_running_loop().create_task(self._handle(served, puller, message))
@@ -161,7 +169,7 @@ class Executor:
             term(self._bus, message)
             return
         started = time.monotonic()
-        result = await attempt.outcome(self._bus, served.tool, order)
+        result = await attempt.outcome(self._bus, self._clock, served.tool, order)
         if result is not None:
             if isinstance(result, Failed) and result.code == "poison":
                 await self._bury(message, "poison", result.message)

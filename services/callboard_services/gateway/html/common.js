@@ -13,7 +13,7 @@ const pill = (status) => el("span", "pill " + String(status).replace(/[^a-z]/g, 
 const usd = (micro) => {
   const dollars = micro / 1e6;
   if (!micro) return "$0";
-  return "$" + dollars.toFixed(dollars < 0.01 ? 6 : dollars < 1 ? 4 : 2);
+  return "$" + (dollars < 1 ? dollars.toFixed(6).replace(/(\.\d\d\d*?)0+$/, "$1") : dollars.toFixed(2));
 };
 const count = (number) => Number(number || 0).toLocaleString("en");
 const lasted = (ms) => {

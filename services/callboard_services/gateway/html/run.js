@@ -31,7 +31,7 @@ function callBox(id, tool) {
   const parts = id.split("-");
   const turn = Number(parts[parts.length - 2]);
   box = {
-    state: el("span", ""), tool: el("span", "tool", tool || ""), brief: el("span", "brief"), sum: el("span", "sum"),
+    state: el("span", "state"), tool: el("span", "tool", tool || ""), brief: el("span", "brief"), sum: el("span", "sum"),
     body: el("div", "body"), inside: el("div", ""), live: null,
   };
   box.node = el("details", "call", el("summary", "", box.state, box.tool, box.brief, box.sum), box.body);
@@ -72,9 +72,9 @@ function took(taken) {
   const cost = (taken.cost_micro_usd || 0);
   box.sum.textContent = [
     taken.model, tokens ? count(tokens) + " tok" : "", taken.unpriced ? "unpriced" : cost ? usd(cost) : "",
-    lasted(taken.duration_ms || 0),
+    taken.duration_ms ? lasted(taken.duration_ms) : "",
   ].filter(Boolean).join(" · ");
-  if (taken.message) part(box, taken.code || "Message", taken.message);
+  if (taken.message && taken.status !== "refused") part(box, taken.code || "Message", taken.message);
   if (output !== "") part(box, "Result", shown(output));
   totals.cost += cost;
   totals.tokens += tokens;

@@ -8,4 +8,6 @@ from callboard_services.tools.builtin.files_write import files_write
 from callboard_services.tools.builtin.table_describe import table_describe
 from callboard_services.tools.builtin.table_query import table_query
 
+__all__ = ["TOOLS", "calc", "files_list", "files_read", "files_write", "table_describe", "table_query"]
+
 TOOLS: tuple[Tool, ...] = (calc, files_list, files_read, files_write, table_describe, table_query)

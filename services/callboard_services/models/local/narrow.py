@@ -1,0 +1,129 @@
+"""One step of a run with a model too small to plan: the frame is narrowed, the model decides what is left.
+
+Who decides what:
+
+- The order is fixed: look around once, call a tool that acts, answer from its result. At most TRIES failed calls.
+- MiniLM decides which tool acts (its description against the goal's words), which record of the tool that looked
+  around an argument refers to (the argument's description names that tool), and which three fields of a record the
+  model reads. It also ends a goal that has a word which nothing known explains.
+- The language model decides every free argument (any run of words of the goal, any value of an enumeration) and the
+  answer (any value it was shown that the goal does not state itself). Decoding is greedy under the tool's schema or the contract; no rule prefers one.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from callboard_contracts import model, tool
+from callboard_services.models.local import history, prompts, router, schemas, words
+from callboard_services.models.local.history import Seen, State, texts
+from callboard_services.models.local.retrieve import Record, Retriever, Similarity, flat_records
+from callboard_services.models.provider import Prompt
+
+TRIES = 3
+EXPLAINED = 0.45
+"""A word of the goal nearer than this to something known counts as explained."""
+MOST_RECORDS = 3
+
+
+class Writer(Protocol):
+    """Writes JSON that fits a schema: the language model."""
+
+    def __call__(self, chat: prompts.Chat, schema: dict[str, Any], /) -> Any:
+        """Return what was written, parsed."""
+        ...
+
+
+class Narrow:
+    """Stateless: the next step follows from the messages, the similarity and the writer."""
+
+    def __init__(self, near: Similarity, write: Writer) -> None:
+        self._near = near
+        self._write = write
+        self._retriever = Retriever(near)
+
+    def step(self, prompt: Prompt) -> model.Answer:
+        """Return the next step: calls, an output, or an honest end."""
+        state = history.read(prompt)
+        for spec in router.sources(prompt.tools):
+            if not any(one.tool == spec.name for one in state.seen):
+                return _ask(spec, {})
+        acting = {spec.name for spec in prompt.tools if router.required(spec)}
+        done = [one for one in state.seen if one.tool in acting and not one.failed]
+        if done:
+            return self._answer(prompt, state, done[-1])
+        return self._call(prompt, state)
+
+    def _call(self, prompt: Prompt, state: State) -> model.Answer:
+        failed = [one for one in state.seen if one.failed]
+        if len(failed) >= TRIES:
+            return _give_up(f"{len(failed)} calls failed, the last with: {_error(failed[-1])}")
+        for spec in router.ranked(state.goal, prompt.tools, self._near):
+            for given in self._referred(spec, prompt.tools, state):
+                arguments = given | self._written(spec, given, state.goal)
+                if not any(one.tool == spec.name and one.arguments == arguments for one in state.seen):
+                    return _ask(spec, arguments)
+            if failed:
+                break
+        return _give_up(_error(failed[-1]) if failed else "no tool fits the goal")
+
+    def _referred(self, spec: tool.Spec, offered: Sequence[tool.Spec], state: State) -> list[dict[str, Any]]:
+        """Return the arguments that an earlier result names, the most relevant record first."""
+        named = {name: from_ for name in router.required(spec) if (from_ := router.source(spec, name, offered))}
+        values = [one.value for from_ in dict.fromkeys(named.values()) for one in state.of(from_)]
+        if not named:
+            return [{}]
+        records = self._retriever.nearest(state.goal, values[-1]) if values else []
+        return [dict.fromkeys(named, texts(record)[0]) for record in records[:TRIES] if texts(record)]
+
+    def _written(self, spec: tool.Spec, given: dict[str, Any], goal: str) -> dict[str, Any]:
+        free = tuple(name for name in router.required(spec) if name not in given)
+        if not free:
+            return {}
+        schema = schemas.of_arguments(spec, free, words.spans(goal))
+        found = self._write(prompts.for_arguments(goal, free), schema)
+        return found if isinstance(found, dict) else {}
+
+    def _answer(self, prompt: Prompt, state: State, last: Seen) -> model.Answer:
+        records = flat_records(last.value)[:MOST_RECORDS]
+        if not records:
+            return _give_up(f"{last.tool} found nothing")
+        if unknown := self._unexplained(prompt, state, last, records):
+            return _give_up(f"nothing that was found speaks of {', '.join(map(repr, unknown))}")
+        shown = [self._retriever.shown(state.goal, record) for record in records]
+        refused = {text for output in state.refused for text in texts(output)}
+        found = [value for value in dict.fromkeys(texts(shown)) if value not in refused]
+        values = [value for value in found if value.lower() not in state.goal.lower()] or found
+        if not values:
+            return _give_up("every value that was found was refused")
+        chat = prompts.for_answer(
+            state.goal, shown, lambda value: {"answer": schemas.shaped(prompt.contract, value)}
+        )
+        found = self._write(chat, schemas.of_output(prompt.contract, values))
+        return model.Answer(finished=True, output=found["answer"])
+
+    def _unexplained(self, prompt: Prompt, state: State, last: Seen, records: list[Record]) -> list[str]:
+        """Return the words of the goal that nothing explains: no argument, no field, no value, no tool."""
+        said = texts(last.arguments)
+        known = [*(field for record in records for field in record), *texts(records), *said]
+        tools = [word for spec in prompt.tools for word in words.content(spec.description)]
+        asked = words.content(state.goal, said)
+        return [
+            word
+            for word in asked
+            if max(self._retriever.known(word, known), 1.0 if word.lower() in map(str.lower, tools) else 0) < EXPLAINED
+        ]
+
+
+def _ask(spec: tool.Spec, arguments: dict[str, Any]) -> model.Answer:
+    return model.Answer(asks=(model.Ask(tool=spec.name, arguments=arguments),))
+
+
+def _give_up(why: str) -> model.Answer:
+    return model.Answer(give_up=why)
+
+
+def _error(seen: Seen) -> str:
+    error = seen.value.get("error") if isinstance(seen.value, dict) else None
+    return str(error.get("message", error)) if isinstance(error, dict) else msgspec.json.encode(seen.value).decode()

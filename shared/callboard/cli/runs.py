@@ -1,0 +1,165 @@
+"""`callboard runs`: what ran, how one went, and what one does now."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from callboard.cli import exits
+from callboard.cli.where import Reached, Where, reach, run_async
+
+if TYPE_CHECKING:
+    from callboard.client import Run
+
+app = App(name="runs", help="List, show and follow runs.")
+
+_ANYWHERE = Where()
+_LOOK = ("gateway", "ledger")
+_COLORS = {"completed": "green", "running": "cyan", "queued": "cyan", "cancelled": "yellow"}
+
+
+@app.command(name="ls")
+def list_(
+    *,
+    limit: Annotated[int, Parameter(help="How many. [default: 20]")] = 20,
+    status: Annotated[str, Parameter(help="Only those with this status.")] = "",
+    skill: Annotated[str, Parameter(help="Only those of this skill.")] = "",
+    json: Annotated[bool, Parameter(help="One line of JSON per run.")] = False,
+    where: Where = _ANYWHERE,
+) -> int:
+    """List runs, newest first."""
+    return run_async(_list(where, min(200, max(1, limit)), status, skill, json=json))
+
+
+async def _list(where: Where, limit: int, status: str, skill: str, *, json: bool) -> int:
+    async with reach(where, only=_LOOK) as reached:
+        found = await reached.client.runs(limit=limit, status=status, skill=skill)
+    if json:
+        import msgspec
+
+        for row in found:
+            print(msgspec.json.encode(_flat(row)).decode())
+    else:
+        _table(found)
+    return exits.OK
+
+
+def _flat(row: "Run") -> dict[str, object]:
+    import msgspec
+
+    flat = msgspec.structs.asdict(row)
+    return dict(flat.pop("more")) | flat
+
+
+def _table(found: list["Run"]) -> None:
+    from rich.text import Text
+
+    from callboard.cli.story import brief, money, seconds
+    from callboard.cli.tables import columns, console, print_table
+
+    if not found:
+        print('No runs yet. Start one: callboard run "Say hello"')
+        return
+    names = ("RUN", "STATUS", "STARTED", "TOOK", "TURNS", "COST", "GOAL")
+    table, room = columns(*names, right=("TOOK", "TURNS", "COST")), max(16, console().width - 88)
+    for row in found:
+        took = seconds((row.ended_ms - row.accepted_ms) / 1000) if row.ended_ms else ""
+        cost = money(round(row.cost_usd * 1_000_000)) + ("?" if row.unpriced else "")
+        goal = brief(row.objective or row.skill, room)
+        status = Text(row.status, _COLORS.get(row.status, "red"))
+        table.add_row(row.run, status, _when(row.accepted_ms), took, str(row.turns), cost, goal)
+    print_table(table)
+
+
+def _when(milliseconds: int) -> str:
+    if not milliseconds:
+        return ""
+    moment = datetime.fromtimestamp(milliseconds / 1000).astimezone()
+    today = moment.date() == datetime.now().astimezone().date()
+    return moment.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M")
+
+
+@app.command
+def show(
+    run: Annotated[str, Parameter(help="The run's id, or its beginning.")],
+    /,
+    *,
+    json: Annotated[bool, Parameter(help="All that is known, as one line of JSON.")] = False,
+    where: Where = _ANYWHERE,
+) -> int:
+    """Tell how a run went: its turns, its calls, its result."""
+    return run_async(_show(where, run, json=json))
+
+
+async def _show(where: Where, run: str, *, json: bool) -> int:
+    async with reach(where, only=_LOOK) as reached:
+        found = await reached.client.get(await _whole_id(reached, run))
+        if json:
+            import msgspec
+
+            print(msgspec.json.encode(_flat(found)).decode())
+        elif found.ended:
+            await _retell(reached, found)
+        else:
+            _table([found])
+            print(f"It is not over: `callboard runs tail {found.run}` follows it.")
+    return exits.OK
+
+
+async def _retell(reached: Reached, found: "Run") -> None:
+    from rich.console import Console
+
+    from callboard.cli.run import show_ending
+    from callboard.cli.screen import styled
+    from callboard.cli.story import Story
+
+    story, console = Story(found.run), Console(stderr=True, highlight=False)
+    async for event in reached.client.events(found.run):
+        for line in story.take(event.kind, event.data):
+            console.print(styled(line), soft_wrap=not console.is_terminal)
+    show_ending(reached, found, json=False)
+    for file in await reached.client.files(found.run):
+        console.print(f"file {file['path']}  {file['bytes']:,} bytes", style="dim", soft_wrap=True)
+
+
+async def _whole_id(reached: Reached, given: str) -> str:
+    """Return the id that begins as given, so that nobody has to copy 26 letters.
+
+    :raises CallboardError: `unknown_run`, none or several do.
+    """
+    from callboard_contracts import ids
+    from callboard_contracts.errors import CallboardError
+
+    text = given.strip().upper()
+    if ids.is_run(text):
+        return text
+    found = [row.run for row in await reached.client.runs(limit=200) if text and row.run.startswith(text)]
+    if len(found) != 1:
+        several = f"{len(found)} of the latest runs begin with" if found else "no run is called"
+        raise CallboardError("unknown_run", f"{several} {given!r}")
+    return found[0]
+
+
+@app.command
+def tail(
+    run: Annotated[str, Parameter(help="The run's id, or its beginning.")],
+    /,
+    *,
+    json: Annotated[bool, Parameter(help="End with one line of JSON on standard output.")] = False,
+    where: Where = _ANYWHERE,
+) -> int:
+    """Follow a run until it ends. The exit code is the run's."""
+    try:
+        return run_async(_tail(where, run, json=json))
+    except KeyboardInterrupt:
+        import sys
+
+        print("The run goes on.", file=sys.stderr)
+        return exits.INTERRUPTED
+
+
+async def _tail(where: Where, run: str, *, json: bool) -> int:
+    from callboard.cli.run import watch
+
+    async with reach(where) as reached:
+        return await watch(reached, await _whole_id(reached, run), json=json)
