@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import anyio
 import anyio.from_thread
 import pytest
 from hypothesis import HealthCheck, settings
@@ -55,7 +54,8 @@ def empty_broker(store: Path) -> Iterator[str]:
     Callboard streams are deleted: give it a server for tests.
     """
     if url := os.environ.get("NATS_URL"):
-        anyio.run(_emptied, url)
+        with anyio.from_thread.start_blocking_portal("asyncio") as portal:
+            portal.call(_emptied, url)
         yield url
     elif os.environ.get("CALLBOARD_TEST_BROKER") == "container":
         with server_container() as url:

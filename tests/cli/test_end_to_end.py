@@ -19,10 +19,13 @@ SCRIPT: dict[str, Any] = {
     "runs": [
         {"match": "[impossible]", "steps": [{"give_up": "there is no such thing"}]},
         {"match": "[slow]", "steps": [{"delay_s": 60, "output": "late"}]},
-        {"match": "[note]", "steps": [
-            {"asks": [{"tool": "files.read", "arguments": {"path": "note.txt"}}]},
-            {"output": {"$result": 0, "at": "/text"}},
-        ]},
+        {
+            "match": "[note]",
+            "steps": [
+                {"asks": [{"tool": "files.read", "arguments": {"path": "note.txt"}}]},
+                {"output": {"$result": 0, "at": "/text"}},
+            ],
+        },
         {"match": "[count]", "steps": [{"output": 2}]},
     ],
     "steps": [
@@ -55,15 +58,23 @@ def last_json(said: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 def up(data: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Run `callboard up` and yield it with its one line; it must end with exit code 0 on SIGTERM."""
     command = [CALLBOARD, "up", "--data", str(data), "--http", "127.0.0.1:0", "--port", "0", "--json", *more]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=CLEAN | {"CALLBOARD_LOG": "error"}) as process:
+    environment = CLEAN | {"CALLBOARD_LOG": "error"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         try:
             yield process, json.loads(process.stdout.readline())
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0
+            assert stopped(process) == 0
             assert process.stdout.read() == ""
         finally:
             process.kill()
+
+
+def stopped(process: subprocess.Popen[str]) -> int:
+    """Ask a system to stop, and again: a second signal waits for nothing that runs."""
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    return process.wait(9)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +175,7 @@ def test_an_interrupted_watcher_leaves_the_run_alone(system: Path) -> None:
 
 def test_tools_and_models_are_listed(system: Path, model: str) -> None:
     assert "files.read" in callboard("tools", "--data", str(system)).stdout
-    listed = [json.loads(line) for line in callboard("models", "ls", "--json", "--data", str(system)).stdout.splitlines()]
+    listed = list(map(json.loads, callboard("models", "ls", "--json", "--data", str(system)).stdout.splitlines()))
     assert listed[0]["name"] == model
     assert listed[0]["scripted"]
 
@@ -211,13 +222,16 @@ def test_an_interrupted_run_of_ones_own_system_goes_on_with_the_next(model: str,
 
 
 def test_a_killed_system_leaves_no_server_and_the_next_goes_on(model: str, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError), up(tmp_path, "--model", model) as (process, _):
-        said = callboard("run", "How much?", "--contract", ANY, "--json", "--data", str(tmp_path))
-        process.kill()
-        process.wait()
+    def until_killed() -> None:
+        with up(tmp_path, "--model", model) as (process, _):
+            said = callboard("run", "How much?", "--contract", ANY, "--json", "--data", str(tmp_path))
+            process.kill()
+            raise AssertionError(last_json(said)["status"], process.wait())
+
+    with pytest.raises(AssertionError, match="completed.*-9"):
+        until_killed()
     with up(tmp_path, "--model", model):
-        listed = callboard("runs", "ls", "--json", "--data", str(tmp_path)).stdout
-    assert last_json(said)["run"] in listed
+        assert "completed" in callboard("runs", "ls", "--data", str(tmp_path)).stdout
 
 
 def test_the_folder_of_a_system_is_its_owners_alone(model: str, tmp_path: Path) -> None:
@@ -238,8 +252,9 @@ def test_a_service_that_dies_is_named_and_all_end(tmp_path: Path) -> None:
     """Everything else is drained: no process is left, and what was recorded stays."""
     broken = tmp_path / "broken.json"
     broken.write_text("{")
-    said = callboard("up", "--data", str(tmp_path / "data"), "--port", "0", "--http", "127.0.0.1:0",
-                     "--model", f"scripted:{broken}")
+    said = callboard(
+        "up", "--data", str(tmp_path / "data"), "--port", "0", "--http", "127.0.0.1:0", "--model", f"scripted:{broken}"
+    )
     assert said.returncode == 2
     assert "models: " in said.stderr
     assert "Traceback" not in said.stderr

@@ -83,7 +83,8 @@ def test_what_is_under_way_is_known_with_what_is_heard_of_it() -> None:
 
 
 def test_refused_calls_and_runs_say_why() -> None:
-    refused = record(RUN, took(f"{RUN}-2-0", "shell.run", "refused", code="tool_not_allowed", message="not in the goal"))
+    why = {"code": "tool_not_allowed", "message": "not in the goal"}
+    refused = record(RUN, took(f"{RUN}-2-0", "shell.run", "refused", **why))
     _, lines = told([*HISTORY[:2], ("took", refused)])
     assert lines[-1].text == 'shell.run(expression="6*7") was not allowed: tool_not_allowed: not in the goal'
     _, lines = told([("refused", record(RUN, {"type": "run.refused.v1", "code": "no_model", "message": "none"}))])

@@ -70,7 +70,7 @@ def test_bad_input_is_named_with_advice_and_no_stack_trace(
     assert "Traceback" not in shown.err
     lines = shown.err.strip().splitlines()
     assert len(lines) == 2
-    assert all(line.endswith(("." , "?", "!")) or "--help`." in line for line in lines)
+    assert all(line.endswith((".", "?", "!")) or "--help`." in line for line in lines)
 
 
 def test_a_data_folder_that_cannot_be_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

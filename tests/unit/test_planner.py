@@ -41,6 +41,8 @@ def test_another_goal_under_the_same_id_is_set_aside_and_leaves_the_run_alone() 
     [
         ({"objective": " "}, "", "empty_goal"),
         ({"contract": {"type": "nonsense"}}, "", "invalid_contract"),
+        ({"contract": {"$ref": "file:///etc/hostname"}}, "", "invalid_contract"),
+        ({"contract": {"$ref": "http://127.0.0.1:1/schema"}}, "", "invalid_contract"),
         ({"tools": ("no.such",)}, "", "unknown_tool"),
         ({"model": "no-such"}, "", "unknown_model"),
         ({"limits": Limits(max_turns=0)}, "", "invalid_goal"),

@@ -52,6 +52,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Folders of skill folders to deploy."""
     only: frozenset[str] = frozenset()
     """The services to run, all when empty: to look at what is recorded, planner and guard are not needed."""
+    drain_s: float = DRAIN_S
+    """How long each service may take to finish what it runs; what does not finish is delivered again."""
 
 
 class Running:
@@ -59,6 +61,8 @@ class Running:
 
     def __init__(self, system: System) -> None:
         self.system = system
+        self.hurry = asyncio.Event()
+        """Set it to wait for nothing any more."""
         self.services: dict[str, _Service] = {}
 
     async def failure(self) -> CallboardError:
@@ -105,7 +109,7 @@ async def running(options: Options) -> AsyncIterator[Running]:
             yield found
         finally:
             withdraw(system)
-            await asyncio.shield(_drain(found))
+            await asyncio.shield(_drain(found, options.drain_s))
 
 
 def _address(http: str) -> str:
@@ -196,7 +200,7 @@ async def _models_admitted(url: str) -> None:
         announced = {_spec(answer.body) for answer in await bus.gather(_MODELS, b"", window_s=0.1)}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ADMITTED_S if announced else 0):
-                while await _registered(bus) not in announced:
+                while await _registered(bus) not in announced:  # noqa: ASYNC110 - another process writes it
                     await asyncio.sleep(0.02)
 
 
@@ -211,19 +215,24 @@ async def _registered(bus: Bus) -> bytes:
     return wire.encode(wire.decode(found.body, tool.Entry).spec) if found is not None else b""
 
 
-async def _drain(found: Running) -> None:
+async def _drain(found: Running, drain_s: float) -> None:
     """Stop wave by wave. Whoever does not stop in time is cancelled: what it held is delivered again."""
     for wave in WAVES:
         leaving = [found.services[name] for name in wave if name in found.services]
         for one in leaving:
             one.stop.set()
-        tasks = [one.task for one in leaving]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=DRAIN_S)
-            for task in late:
-                log.warning("service cancelled", name=task.get_name(), waited_s=DRAIN_S)
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await _gone([one.task for one in leaving], found.hurry, drain_s)
+
+
+async def _gone(tasks: list[asyncio.Task[None]], hurry: asyncio.Event, drain_s: float) -> None:
+    hurrying = asyncio.create_task(hurry.wait())
+    ended = asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.wait((hurrying, ended), timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
+    hurrying.cancel()
+    for task in tasks:
+        if task.cancel():
+            log.info("service cancelled", name=task.get_name())
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _died(name: str, task: asyncio.Task[None]) -> CallboardError:

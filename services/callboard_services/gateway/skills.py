@@ -9,6 +9,7 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from callboard.actor import check_schema
 from callboard.bus.objects import clean_path, put_blob
 from callboard.bus.registry import put_skill
 from callboard_contracts import names
@@ -16,7 +17,6 @@ from callboard_contracts.errors import CallboardError
 from callboard_contracts.skill import File, Skill
 from callboard_services.gateway.bodies import decode, json, read
 from callboard_services.gateway.house import House, house_of
-from callboard_services.gateway.schemas import problem_of
 
 MAX_FILES_BYTES = 4 * 1024 * 1024
 _MAX_BODY = 8 * 1024 * 1024
@@ -73,7 +73,7 @@ def _checked(name: str, wanted: Deployment) -> dict[str, bytes]:
     if unknown := [tool for tool in wanted.tools or () if not names.is_tool(tool)]:
         raise _invalid(f"{unknown[0][:80]!r} cannot be a tool.")
     for field, schema in (("input_schema", wanted.input_schema), ("contract", wanted.contract)):
-        if schema is not None and (problem := problem_of(schema)):
+        if schema is not None and (problem := check_schema(schema)):
             raise _invalid(f"{field}: {problem}")
     if len(msgspec.json.encode((wanted.prompt, wanted.input_schema, wanted.contract))) > _MAX_SKILL:
         raise _invalid(f"Prompt and schemas may have {_MAX_SKILL:,} bytes.")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from callboard.actor import check_schema, violations
 from callboard_contracts import ids, names
 from callboard_contracts.errors import CallboardError
 from callboard_contracts.goal import Limits, Submit
@@ -13,7 +14,6 @@ from callboard_contracts.registry import Facts
 from callboard_contracts.skill import Skill
 from callboard_contracts.units import micro_usd
 from callboard_services.gateway.bodies import decode
-from callboard_services.gateway.schemas import problem_of, violations
 
 MAX_BYTES = 256 * 1024
 
@@ -64,7 +64,7 @@ def parse(body: bytes) -> Goal:
         raise CallboardError("empty_goal", "There is neither an objective nor a skill.")
     if unknown := [tool for tool in goal.tools or () if not names.is_tool(tool)]:
         raise CallboardError("unknown_tool", f"{unknown[0][:80]!r} cannot be a tool.")
-    if goal.contract is not None and (problem := problem_of(goal.contract)):
+    if goal.contract is not None and (problem := check_schema(goal.contract)):
         raise CallboardError("invalid_contract", problem)
     return goal
 

@@ -59,7 +59,11 @@ def _price(model: dict[str, Any]) -> str:
     prices = (model.get("input_micro_usd_per_million"), model.get("output_micro_usd_per_million"))
     if None in prices:
         return "unknown"
-    return "free" if not any(prices) else " in, ".join(f"{price / 1e6:g}" for price in prices if price is not None) + " out"
+    return (
+        "free"
+        if not any(prices)
+        else " in, ".join(f"{price / 1e6:g}" for price in prices if price is not None) + " out"
+    )
 
 
 @app.command

@@ -72,7 +72,7 @@ def run(  # noqa: PLR0913 - the command's options
     tools: Annotated[list[str] | None, Parameter(help="The tools that may be used: names with commas.")] = None,
     grounded: Annotated[bool, Parameter(help="Accept only what the tools returned.")] = False,
     model: Annotated[str, Parameter(help="The model to ask.")] = "",
-    bounds: Bounds = Bounds(),  # noqa: B008 - frozen
+    bounds: Bounds = Bounds(),
     json: Annotated[bool, Parameter(help="End with one line of JSON on standard output.")] = False,
     detach: Annotated[bool, Parameter(help="Only hand the goal in; needs a running system.")] = False,
     where: Where = _ANYWHERE,

@@ -40,7 +40,11 @@ class Screen:
     def __enter__(self) -> Self:
         if self.console.is_terminal:
             self._live = Live(
-                get_renderable=self._now, console=self.console, refresh_per_second=10, transient=True, redirect_stdout=False
+                get_renderable=self._now,
+                console=self.console,
+                refresh_per_second=10,
+                transient=True,
+                redirect_stdout=False,
             )
             self._live.start()
         return self

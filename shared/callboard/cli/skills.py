@@ -44,7 +44,9 @@ def _table(found: list[dict[str, Any]]) -> None:
     for skill in found:
         tools = skill.get("tools")
         shown = "all" if tools is None else ", ".join(tools)
-        table.add_row(skill["name"], skill["digest"][:12], shown, str(len(skill.get("files", ()))), skill["description"])
+        table.add_row(
+            skill["name"], skill["digest"][:12], shown, str(len(skill.get("files", ()))), skill["description"]
+        )
     print_table(table)
 
 

@@ -91,7 +91,11 @@ class Story:
         objective = brief(goal.get("objective", "")) or f"skill {named}"
         if run != self.run:
             return [Line("child", objective, self._depth(run), aside=f"sub-agent {named}".strip())]
-        about = [f"run {run}", f"model {event['model']}" if event.get("model") else "", f"skill {named}" if named else ""]
+        about = [
+            f"run {run}",
+            f"model {event['model']}" if event.get("model") else "",
+            f"skill {named}" if named else "",
+        ]
         return [Line("goal", objective), Line("about", " · ".join(part for part in about if part))]
 
     def _called(self, event: dict[str, Any]) -> None:
@@ -122,7 +126,9 @@ class Story:
     def _result(self, depth: int, what: str, taken: dict[str, Any]) -> Line:
         late = ", late" if taken.get("late") else ""
         if taken["status"] == "completed":
-            return Line("done", f"{what} → {_output(taken)}", depth, aside=_duration(taken.get("duration_ms", 0)) + late)
+            return Line(
+                "done", f"{what} → {_output(taken)}", depth, aside=_duration(taken.get("duration_ms", 0)) + late
+            )
         return Line("wrong", f"{what} {_outcome(taken)}", depth, aside=late.strip(", "))
 
     def _ended(self, run: str, event: dict[str, Any]) -> list[Line]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PORT = 4222
 
 
-def up(  # noqa: PLR0913 - the command's options
+def up(
     *,
     data: Data = None,
     http: Annotated[str, Parameter(help="Where to listen for HTTP. [default: 127.0.0.1:8420]")] = "",
@@ -27,9 +27,11 @@ def up(  # noqa: PLR0913 - the command's options
         int | None, Parameter(help="Where the broker listens; 0: any. [default: 4222 if free, else any]")
     ] = None,
     nats: Annotated[str, Parameter(help="A broker that runs already: its URL. Then none is started.")] = "",
-    skills: Annotated[list[Path] | None, Parameter(help="A folder of skill folders to deploy; may be repeated.")] = None,
+    skills: Annotated[
+        list[Path] | None, Parameter(help="A folder of skill folders to deploy; may be repeated.")
+    ] = None,
     model: Annotated[str, Parameter(help="The model to ask when a goal names none.")] = "",
-    sync: Annotated[str, Parameter(help="`always`: what is taken survives a power cut; or how often, as `2m`.")] = "always",
+    sync: Annotated[str, Parameter(help="`always`: all that is taken survives a power cut; else as `2m`.")] = "always",
     json: Annotated[bool, Parameter(help="Print one line of JSON when ready.")] = False,
 ) -> int:
     """Start the broker and all services, until Ctrl-C.
@@ -68,14 +70,19 @@ async def _up(embedded: Any, options: Any, *, json: bool) -> int:
         _say_ready(running.system, json=json)
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError):
-                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+                asyncio.get_running_loop().add_signal_handler(number, _on_signal, stop, running.hurry)
         failure = await _stopped_or_failed(running, stop)
         if failure is None and not json:
-            print("Stopping: what runs is finished or given back.", file=sys.stderr, flush=True)
+            print("Stopping: what runs is finished or given back. Again to stop at once.", file=sys.stderr, flush=True)
     if failure is not None:
         exits.report(failure)
         return exits.INTERNAL
     return exits.OK
+
+
+def _on_signal(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    """Stop in order the first time, at once the second time."""
+    (hurry if stop.is_set() else stop).set()
 
 
 async def _stopped_or_failed(running: Any, stop: asyncio.Event) -> Exception | None:

@@ -20,6 +20,9 @@ T = TypeVar("T")
 EMBEDDED = "callboard_services.embedded.run"
 """Named and not imported: the services stand above this package, and only a system of one's own needs them."""
 
+_DRAIN_S = 2.0
+"""Who interrupts a command does not want to wait; what was running is delivered again."""
+
 Url = Annotated[str, Parameter(env_var="CALLBOARD_URL", help="A system elsewhere: its HTTP URL.")]
 Data = Annotated[Path | None, Parameter(env_var="CALLBOARD_DATA", help="The data folder. [default: ~/.callboard]")]
 
@@ -93,7 +96,7 @@ async def own_system(settings: "Settings", *, only: tuple[str, ...] = (), model:
     own = msgspec.structs.replace(settings, http="127.0.0.1:0", model=model)
     log_to(settings.data)
     embedded = importlib.import_module(EMBEDDED)
-    options = embedded.Options(settings=own, nats=_broker(), only=frozenset(only))
+    options = embedded.Options(settings=own, nats=_broker(), only=frozenset(only), drain_s=_DRAIN_S)
     async with embedded.running(options) as started:
         yield started
 

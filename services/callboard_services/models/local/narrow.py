@@ -97,9 +97,7 @@ class Narrow:
         values = [value for value in found if value.lower() not in state.goal.lower()] or found
         if not values:
             return _give_up("every value that was found was refused")
-        chat = prompts.for_answer(
-            state.goal, shown, lambda value: {"answer": schemas.shaped(prompt.contract, value)}
-        )
+        chat = prompts.for_answer(state.goal, shown, lambda value: {"answer": schemas.shaped(prompt.contract, value)})
         found = self._write(chat, schemas.of_output(prompt.contract, values))
         return model.Answer(finished=True, output=found["answer"])
 

@@ -32,7 +32,11 @@ _RECORDS: tuple[tuple[str, Record, str], ...] = (
     ("What is the colour of Blue Arrow?", {"car": "Blue Arrow", "speed": 180, "colour": "green", "doors": 4}, "green"),
     ("Who is the owner of the Long Spade?", {"tool": "Long Spade", "weight": 1.4, "owner": "Sam Hill"}, "Sam Hill"),
     ("How many moons does Jupiter have?", {"planet": "Jupiter", "radius": 71492, "moons": 95, "distance": 778}, "95"),
-    ("In which town does Sarah Wood live?", {"name": "Sarah Wood", "age": 41, "job": "baker", "town": "Leeds"}, "Leeds"),
+    (
+        "In which town does Sarah Wood live?",
+        {"name": "Sarah Wood", "age": 41, "job": "baker", "town": "Leeds"},
+        "Leeds",
+    ),
     ("Which lake has the greatest depth?", {"lake": "Lake Orta", "area": 18, "depth": 143, "length": 13}, "Lake Orta"),
     ("When was the Old Mill built?", {"house": "Old Mill", "built": 1877, "street": "Mill Lane", "rooms": 12}, "1877"),
     ("How many pages does Dark Water have?", {"book": "Dark Water", "year": 1998, "pages": 312, "price": 15}, "312"),
