@@ -228,7 +228,7 @@ def test_a_killed_system_leaves_no_server_and_the_next_goes_on(model: str, tmp_p
             process.kill()
             raise AssertionError(last_json(said)["status"], process.wait())
 
-    with pytest.raises(AssertionError, match="completed.*-9"):
+    with pytest.raises(AssertionError, match=r"completed.*-9"):
         until_killed()
     with up(tmp_path, "--model", model):
         assert "completed" in callboard("runs", "ls", "--data", str(tmp_path)).stdout

@@ -16,6 +16,7 @@ from callboard.bus import Bus, BusError, Delivery, layout, reader
 from callboard.bus.registry import Registry
 from callboard.service import Context, Serve
 from callboard.settings import Settings
+from callboard_contracts import guard as guard_
 from callboard_contracts import ids, names, run, subjects, wire
 from callboard_contracts.goal import Submit
 from callboard_contracts.journal import Event, Record
@@ -142,6 +143,15 @@ class System:
         async with asyncio.timeout(timeout_s):
             await done.wait()
         return watched
+
+    async def closed(self, watched: Watched, timeout_s: float = 10) -> int:
+        """Wait until the guard has closed a tree, and return the sequence of that record."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                for seq, _, record in watched.records:
+                    if any(isinstance(event, guard_.Closed) and event.run == watched.tree for event in record.events):
+                        return seq
+                await asyncio.sleep(0.02)
 
     async def settled(self, name: str, timeout_s: float = 20) -> run.Ended:
         """Wait for a run's end as the journal has it, however much live lost."""

@@ -1,10 +1,12 @@
 """The loop from a goal to a checked result, over the real broker."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from callboard_contracts import guard, run
+from callboard.bus import Delivery, layout, objects, reader
+from callboard_contracts import dead, guard, ids, live, run, subjects, wire
 from callboard_contracts.goal import Limits, Submit
 from tests.conftest import empty_broker
 from tests.integration.system import System, asks, new_id, running, script
@@ -34,6 +36,12 @@ SCRIPT = script(
     left=[asks(("calc", {"expression": "20+1"})), {"output": "L"}],
     right=[{"output": "R"}],
     dawdles=[{"delay_s": 3, "output": "late"}],
+    talks=[{"text": "Let me think.", "output": "thought"}],
+    hoards=[
+        asks(("files.write", {"path": "big.txt", "text": "x" * 60_000})),
+        asks(("files.read", {"path": "big.txt", "limit": 60_000})),
+        {"output": "x" * 60_000},
+    ],
     flaky=[{"fail": {"code": "provider_error", "message": "boom"}}, {"output": "recovered"}],
 )
 
@@ -121,6 +129,81 @@ async def test_a_provider_that_fails_is_asked_again_with_a_grant_of_its_own(syst
     assert watched.ended.output == "recovered"
     assert len(watched.events(run.Deferred)) == 1
     assert len(watched.events(guard.Granted)) == 2
+
+
+async def test_a_trace_that_a_goal_brings_reaches_every_grant_and_result(system: System) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    goal = Submit(id=new_id(), objective="three rounds", contract={"type": "array"})
+    watched = system.watch(goal.id)
+    await system.bus.publish(str(subjects.Goal("default")), wire.encode(goal), {wire.ID: goal.id, wire.TRACE: trace})
+    await system.ended(goal.id)
+    stream = layout.journal_of(goal.id, system.groups)
+    mine = f"cb.default.*.{ids.partition(goal.id)}.{goal.id}.>"
+    found = [message async for message in reader.scan(system.bus, stream, mine)]
+    traced = [message for message in found if message.headers.get(wire.TRACE, "")[3:35] == trace[3:35]]
+    assert len(watched.events(guard.Granted)) == 7
+    assert [message.stored_subject for message in found if message not in traced] == []
+
+
+async def test_text_is_heard_while_the_model_writes_and_is_not_stored(system: System) -> None:
+    heard: list[Delivery] = []
+    stop = await system.bus.subscribe("cb.default.live.*.*.stream.>", heard.append)
+    watched = await system.run(objective="talks")
+    await stop()
+    assert [wire.decode(message.body, live.Chunk).text for message in heard] == ["Let me think."]
+    stored = [record for _, subject, record in watched.records if ".stream." in subject]
+    assert stored == []
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(b"not json", "undecodable"), (b'{"objective": 7}', "undecodable"), (b'{"id": "short"}', "undecodable")],
+)
+async def test_a_goal_that_cannot_be_read_goes_to_the_dead_letters_and_the_queue_goes_on(
+    system: System, body: bytes, code: str
+) -> None:
+    before = await system.bus.api("STREAM.INFO.DEAD")
+    await system.bus.publish("cb.default.goal._", body)
+    assert (await system.run(objective="say hello")).ended.status == "completed"
+    letter = await reader.last(system.bus, layout.DEAD, "cb.default.dead.planner")
+    assert letter is not None
+    assert letter.seq > before["state"]["last_seq"]
+    assert wire.decode(letter.body, dead.Letter).code == code
+    assert wire.decode(letter.body, dead.Letter).body == body.decode()
+
+
+async def test_another_goal_under_a_used_id_is_set_aside_and_leaves_the_run_alone(system: System) -> None:
+    watched = await system.run(objective="say hello")
+    await system.publish(Submit(id=watched.tree, objective="something else"))
+    async with asyncio.timeout(5):
+        while True:
+            letter = await reader.last(system.bus, layout.DEAD, "cb.default.dead.planner")
+            if letter is not None and wire.decode(letter.body, dead.Letter).id == watched.tree:
+                break
+            await asyncio.sleep(0.02)
+    assert wire.decode(letter.body, dead.Letter).code == "conflict"
+    assert (await system.settled(watched.tree)).output == "hello"
+
+
+async def test_what_a_turn_writes_does_not_grow_with_the_run(system: System) -> None:
+    watched = await system.run(objective="forever", limits=Limits(max_turns=49))
+    sizes = {kind: [] for kind in ("run", "tree")}
+    for _, subject, record in watched.records:
+        if not record.state:
+            sizes[subject.split(".")[2]].append(len(wire.encode(record)))
+    for each in sizes.values():
+        early, late = each[4:24], each[-24:-4]
+        assert abs(sum(late) / sum(early) - 1) < 0.1
+
+
+async def test_results_too_large_for_a_record_are_kept_by_reference_and_read_back(system: System) -> None:
+    watched = await system.run(objective="hoards", timeout_s=30)
+    assert watched.ended.status == "completed", watched.ended
+    stored = await objects.get_blob(system.bus, watched.ended.output_ref)
+    assert stored == wire.encode("x" * 60_000)
+    taken = [result for event in watched.events(run.Took) for result in event.results]
+    assert [result.status for result in taken] == ["completed"] * 5
+    assert max(len(wire.encode(record)) for _, _, record in watched.records) < 40_000
 
 
 async def test_an_activity_of_a_single_call_turn_costs_three_stored_messages(system: System) -> None:

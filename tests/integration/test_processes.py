@@ -1,5 +1,7 @@
 """Every service in a process of its own: together, killed at their named crash points, and scaled by starting more."""
 
+import json
+import os
 import signal
 from collections import Counter
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from callboard.bus import layout, reader
-from callboard_contracts import guard, run, wire
+from callboard_contracts import guard, run, subjects, wire
 from callboard_contracts.call import Completed
 from callboard_contracts.goal import Submit
 from tests.integration.processes import ALL, CRASHED, hosting
@@ -49,12 +51,30 @@ async def test_all_services_work_as_separate_processes_and_drain_when_asked(fres
     async with hosting(fresh_broker, tmp_path, SCRIPT) as (host, system):
         watched = await system.run(objective="work")
         assert watched.ended.output == "done"
-        children = await system.run(objective="delegates")
-        assert children.ended.output == "both"
-        committed = children.events(guard.Closed, children.tree)[-1].committed_micro_usd
-        taken = [result for event in children.events(run.Took) for result in event.results]
-        assert committed == sum(result.cost_micro_usd for result in taken)
         assert [await process.stop(signal.SIGTERM) for process in host.processes] == [0] * len(ALL)
+
+
+async def test_a_tree_costs_the_sum_of_its_calls_across_sub_agents_in_other_processes(
+    fresh_broker: str, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.json"
+    prices.write_text(json.dumps({f"scripted:{tmp_path / 'script.json'}": {"input": 1.5, "output": 6.0}}))
+    os.environ["CALLBOARD_PRICES"] = str(prices)
+    try:
+        async with hosting(fresh_broker, tmp_path, SCRIPT, (*CORE, "planner", "ledger")) as (_, system):
+            tree = await system.run(objective="delegates")
+            closed = await system.closed(tree)
+            seen = await system.bus.request(
+                subjects.ask("default", "ledger", "run"), wire.encode({"run": tree.tree, "min_seq": closed})
+            )
+    finally:
+        del os.environ["CALLBOARD_PRICES"]
+    assert tree.ended.output == "both"
+    taken = [result for event in tree.events(run.Took) for result in event.results]
+    costs = [result.cost_micro_usd for result in taken]
+    assert sum(cost > 0 for cost in costs) == 8
+    assert tree.events(guard.Closed, tree.tree)[-1].committed_micro_usd == sum(costs)
+    assert json.loads(seen.body)["run"]["tree_cost_micro_usd"] == sum(costs), seen.body
 
 
 CORE = ("tools", "guard", "planner", "models")

@@ -83,11 +83,11 @@ def _python() -> Finding:
 def _server() -> Finding:
     from callboard.server import find_server
 
-    return _try("nats-server", lambda: _server_found(find_server()))
+    def look() -> str:
+        found = find_server()
+        return f"{'.'.join(map(str, found.version))}  {found.path}"
 
-
-def _server_found(binary: object) -> str:
-    return f"{'.'.join(map(str, getattr(binary, 'version')))}  {getattr(binary, 'path')}"  # noqa: B009 - typed lazily
+    return _try("nats-server", look)
 
 
 def _try(what: str, look: Callable[[], str], health: Health = "missing") -> Finding:
@@ -113,7 +113,7 @@ def _model(settings: "Settings") -> Finding:
         catalogue = importlib.import_module(_CATALOGUE)
         named = settings.model or config(settings.data).model
         opened = asyncio.run(catalogue.open_catalogue([named] if named else [], os.environ, settings.prices))
-        names = [model.name for model in opened.models]
+        names: list[str] = [model.name for model in opened.models]
         return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
     found = _try("model", look)

@@ -40,7 +40,8 @@ def report(error: BaseException) -> int:
     if os.environ.get("CALLBOARD_DEBUG"):
         raise error
     if isinstance(error, CallboardError):
-        _say(_sentence(error))
+        title, detail = error.entry.title, error.detail.strip().rstrip(".")
+        _say(f"{title}: {detail}." if detail else f"{title}.")
         _say(error.entry.advice)
         return INTERNAL if error.code in _INTERNAL_CODES else USAGE
     if isinstance(error, KeyboardInterrupt):
@@ -54,14 +55,6 @@ def report(error: BaseException) -> int:
     _say(f"Something went wrong inside: {type(error).__name__}: {error}.")
     _say("Please report it; CALLBOARD_DEBUG=1 shows where.")
     return INTERNAL
-
-
-def _sentence(error: Exception) -> str:
-    from callboard_contracts.errors import CallboardError
-
-    assert isinstance(error, CallboardError)
-    title, detail = error.entry.title, error.detail.strip().rstrip(".")
-    return f"{title}: {detail}." if detail else f"{title}."
 
 
 def _say(text: str) -> None:

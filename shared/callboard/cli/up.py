@@ -68,21 +68,33 @@ async def _up(embedded: Any, options: Any, *, json: bool) -> int:
     stop = asyncio.Event()
     async with embedded.running(options) as running:
         _say_ready(running.system, json=json)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError):
-                asyncio.get_running_loop().add_signal_handler(number, _on_signal, stop, running.hurry)
+        _listen(stop, running.hurry)
         failure = await _stopped_or_failed(running, stop)
         if failure is None and not json:
             print("Stopping: what runs is finished or given back. Again to stop at once.", file=sys.stderr, flush=True)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # all is done: what is left of the process is not worth a signal
     if failure is not None:
         exits.report(failure)
         return exits.INTERNAL
     return exits.OK
 
 
-def _on_signal(stop: asyncio.Event, hurry: asyncio.Event) -> None:
-    """Stop in order the first time, at once the second time."""
-    (hurry if stop.is_set() else stop).set()
+def _listen(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    """Stop in order at the first signal, at once at the second. Later ones, until the process has ended, are nothing.
+
+    The loop's own handlers would go with it, and a third Ctrl-C then end in a stack trace.
+    """
+    loop = asyncio.get_running_loop()
+
+    def on_signal(_number: int, _frame: object) -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe((hurry if stop.is_set() else stop).set)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.remove_signal_handler(number)
+        signal.signal(number, on_signal)
 
 
 async def _stopped_or_failed(running: Any, stop: asyncio.Event) -> Exception | None:

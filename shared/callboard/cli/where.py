@@ -57,7 +57,8 @@ def settings_of(where: Where, **given: object) -> "Settings":
     """
     from callboard.settings import from_environment
 
-    return from_environment(data=where.data.expanduser().absolute() if where.data else None, **given)
+    data = where.data.expanduser().absolute() if where.data else None
+    return from_environment(None, data=data, **given)
 
 
 @asynccontextmanager

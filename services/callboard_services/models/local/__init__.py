@@ -1,4 +1,4 @@
-"""A language model in this process, without any key: SmolLM2-135M, or a larger GGUF. Nothing heavy until it is asked."""
+"""A language model in this process, without any key: SmolLM2-135M or a larger GGUF, loaded when it is first asked."""
 
 from pathlib import Path
 

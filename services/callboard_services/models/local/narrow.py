@@ -7,7 +7,8 @@ Who decides what:
   around an argument refers to (the argument's description names that tool), and which three fields of a record the
   model reads. It also ends a goal that has a word which nothing known explains.
 - The language model decides every free argument (any run of words of the goal, any value of an enumeration) and the
-  answer (any value it was shown that the goal does not state itself). Decoding is greedy under the tool's schema or the contract; no rule prefers one.
+  answer (any value it was shown that the goal does not state itself). Decoding is greedy under the tool's schema or
+  the contract; no rule prefers one.
 """
 
 from collections.abc import Sequence

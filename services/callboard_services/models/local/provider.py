@@ -44,7 +44,12 @@ class Local:
         """See `Provider`."""
         cancelled = threading.Event()
         loop = asyncio.get_running_loop()
-        writer = _Writer(request, lambda text: loop.call_soon_threadsafe(emit, text), cancelled, self._pick)
+
+        def tell(text: str) -> None:
+            if not cancelled.is_set():
+                loop.call_soon_threadsafe(emit, text)
+
+        writer = _Writer(request, tell, cancelled, self._pick)
         try:
             with anyio.fail_after(request.timeout_s):
                 answer = await anyio.to_thread.run_sync(self._step, request, writer, abandon_on_cancel=True)
@@ -64,7 +69,7 @@ class Local:
 
     def _step(self, request: Prompt, writer: "_Writer") -> model.Answer:
         running, near = self._load()
-        writer.engine = running
+        writer.running = running
         step = Direct(writer).step if near is None else Narrow(near, writer).step
         return step(request)
 
@@ -90,12 +95,12 @@ def _load(weights: Weights) -> tuple[engine.Engine, Similarity | None]:
 class _Writer:
     """The language model as `narrow` and `direct` see it, counting the tokens of one prompt."""
 
-    engine: engine.Engine
+    running: engine.Engine
 
     def __init__(
         self,
         request: Prompt,
-        on_token: Callable[[str], object],
+        on_token: engine.OnToken,
         cancelled: threading.Event,
         pick: Callable[[schemas.Schema], Any] | None,
     ) -> None:
@@ -106,11 +111,11 @@ class _Writer:
         """Write JSON. :raises RefusedError: what was written is none, or was cut off."""
         if self._pick is not None:
             return self._pick(schema)
-        made = self.engine.generate(
+        made = self.running.generate(
             chat,
             schema,
             max_tokens=self._request.max_output_tokens,
-            on_token=lambda text: self._on_token(text),
+            on_token=self._on_token,
             cancelled=self._cancelled,
         )
         self.tokens = Tokens(self.tokens.input + made.prompt_tokens, self.tokens.output + made.completion_tokens)

@@ -78,6 +78,8 @@ def _objects(value: Any) -> Iterator[Record]:
         case list():
             for one in value:
                 yield from _objects(one)
+        case _:
+            return
 
 
 def _number(text: str) -> bool:

@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterable
 
 _WORD = re.compile(r"[^\W_]+(?:['’.:,-][^\W_]+)*")
-_COMMON = frozenset(
-    "a about all also an and any are as at be been being by can come comes could did do does done every for from get give gives go goes "
-    "had has have he her his how i if in into is it its just know let lie lies many may me might much must my no not of off on "
-    "one or our out please see shall she should show so some such take takes tell than that the their them then there these they "
-    "this those to up upon us want was we were what when where which who whom whose why will with would you your".split()
-)
+_SAID = """
+a about all also an and any are as at be been being by can come comes could did do does done every for from get give
+gives go goes had has have he her his how i if in into is it its just know let lie lies many may me might much must my
+no not of off on one or our out please see shall she should show so some such take takes tell than that the their them
+then there these they this those to up upon us want was we were what when where which who whom whose why will with
+would you your
+"""
+_COMMON = frozenset(_SAID.split())
 """Words that carry a sentence and name nothing."""
 MOST_WORDS = 5
 
