@@ -7,7 +7,7 @@ set positional-arguments
 
 bin := justfile_directory() / ".venv/bin"
 sources := "contracts/callboard_contracts shared services tests"
-fast := "not slow and not docker and not local_model"
+fast := "not slow and not docker"
 
 export PATH := bin + ":" + env("PATH")
 
@@ -29,14 +29,14 @@ up *args: (setup "demo")
 
 # The benchmark of this machine
 [group('use')]
-bench *args: (setup "dev,tables")
+bench *args: (setup "dev,demo")
     @python -m tests.bench "$@"
 
 # ── Work on it ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # Every fast test, with real processes and a real broker
 [group('work')]
-test *args: (setup "dev,tables")
+test *args: (setup "dev,demo")
     @pytest -m "{{ fast }}" "$@"
 
 # Before every commit: under 30 s
@@ -45,19 +45,19 @@ check: fmt-check lint types layers contracts-check unit
 
 # What can be corrected without thinking: format, lint, contracts
 [group('work')]
-fix: (setup "dev,tables")
+fix: (setup "dev,demo")
     @ruff check --quiet --fix-only {{ sources }}
     @ruff format {{ sources }}
     @python -m callboard.contracts_export
 
 # Regenerate contracts/schemas and contracts/asyncapi.json (examples are written by hand, once)
 [group('work')]
-contracts: (setup "dev,tables")
+contracts: (setup "dev,demo")
     @python -m callboard.contracts_export
 
 # Complete .venv from requirements.lock, every hash verified; at once when nothing changed
 [group('work')]
-setup extras="dev,tables":
+setup extras="dev,demo":
     #!/usr/bin/env bash
     set -euo pipefail
     stamp=".venv/.callboard-${1//,/-}"
@@ -90,27 +90,27 @@ lock *args:
 # ── The parts of `check`; each fixer has a -check twin ──────────────────────────────────────────────────────────────
 
 [group('parts')]
-fmt-check: (setup "dev,tables")
+fmt-check: (setup "dev,demo")
     @ruff format --check --quiet {{ sources }}
 
 [group('parts')]
-lint: (setup "dev,tables")
+lint: (setup "dev,demo")
     @ruff check --quiet {{ sources }}
 
 [group('parts')]
-types: (setup "dev,tables")
+types: (setup "dev,demo")
     @mypy --no-error-summary
 
 [group('parts')]
-layers: (setup "dev,tables")
+layers: (setup "dev,demo")
     @lint-imports --no-cache > .venv/layers.txt || { cat .venv/layers.txt; exit 1; }
 
 [group('parts')]
-contracts-check: (setup "dev,tables")
+contracts-check: (setup "dev,demo")
     @python -m callboard.contracts_export --check
 
 [group('parts')]
-unit: (setup "dev,tables")
+unit: (setup "dev,demo")
     @pytest -q -m "{{ fast }}" tests/unit tests/contract
 
 # Is requirements.lock what pyproject.toml asks for? (asks the package index)

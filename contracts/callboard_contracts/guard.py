@@ -49,6 +49,24 @@ class Refused(msgspec.Struct, tag="guard.refused.v1", frozen=True, kw_only=True,
     message: str
 
 
+class Cancel(msgspec.Struct, tag="guard.cancel.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """End a run and all its descendants. Published by the gateway to the tree's `in.control`."""
+
+    run: str
+    reason: str = ""
+    principal: str = ""
+
+
+class Cancelled(msgspec.Struct, tag="guard.cancelled.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """A run and its descendants get no further grant; each of them that is open is told to end."""
+
+    run: str
+    reason: str = ""
+    principal: str = ""
+    open: tuple[str, ...] = ()
+    """The runs that are told."""
+
+
 class Closed(msgspec.Struct, tag="guard.closed.v1", frozen=True, kw_only=True, omit_defaults=True):
     """A run of the tree ended; for the root, so did the tree, and this is its bill."""
 
@@ -58,4 +76,4 @@ class Closed(msgspec.Struct, tag="guard.closed.v1", frozen=True, kw_only=True, o
     calls: int = 0
 
 
-Event = Opened | Settled | Granted | Refused | Closed
+Event = Opened | Settled | Granted | Refused | Cancelled | Closed

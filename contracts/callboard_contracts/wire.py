@@ -38,6 +38,8 @@ MESSAGES: Final[tuple[type[msgspec.Struct], ...]] = (
     guard.Settled,
     guard.Granted,
     guard.Refused,
+    guard.Cancel,
+    guard.Cancelled,
     guard.Closed,
     journal.Record,
     call.Completed,

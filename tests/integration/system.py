@@ -35,11 +35,13 @@ def new_id() -> str:
 
 
 @asynccontextmanager
-async def running(url: str, data: Path, script: Any, services: dict[str, Serve] = CORE) -> AsyncIterator["System"]:
-    """Run services against a broker with a scripted model, until the block ends."""
+async def running(
+    url: str, data: Path, script: Any = None, services: dict[str, Serve] = CORE, *, model: str = ""
+) -> AsyncIterator["System"]:
+    """Run services against a broker, with a scripted model unless another is named, until the block ends."""
     path = data / "script.json"
     path.write_text(json.dumps(script))
-    settings = Settings(nats=url, data=data, model=f"scripted:{path}", http="127.0.0.1:0")
+    settings = Settings(nats=url, data=data, model=model or f"scripted:{path}", http="127.0.0.1:0")
     async with await Bus.connect(url, name="operator") as operator:
         groups = await layout.provision(operator, GROUPS)
         stop = asyncio.Event()

@@ -1,6 +1,7 @@
 """The example run in this process: the provider, the real table tools over a folder, and the loop of a run."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,9 @@ def opening(question: str) -> list[Message]:
 
 async def ask(provider: Provider, folder: Path, question: str) -> End:
     """Run one goal to its end."""
-    tables = Tables(str(folder), {path.stem: path for path in sorted(folder.glob("*.csv"))}, 30.0)
-    messages, calls = opening(question), []
+    tables = open_tables(folder)
+    messages = opening(question)
+    calls: list[model.Ask] = []
     for turn in range(TURNS):
         answer = (await provider.complete(prompt(messages), lambda _: None)).answer
         if answer.finished or answer.give_up:
@@ -55,6 +57,11 @@ async def ask(provider: Provider, folder: Path, question: str) -> End:
         calls.append(asked)
         messages += told(f"call-{turn}", asked, *result(tables, asked))
     return End(give_up="turns", calls=tuple(calls))
+
+
+def open_tables(folder: Path) -> Tables:
+    """Return the tables of a folder as the tools see them."""
+    return Tables(str(folder), {path.stem: path for path in sorted(folder.glob("*.csv"))}, 30.0)
 
 
 def told(id_: str, asked: model.Ask, value: Any, failed: bool) -> list[Message]:
@@ -68,7 +75,7 @@ def told(id_: str, asked: model.Ask, value: Any, failed: bool) -> list[Message]:
 
 def result(tables: Tables, asked: model.Ask) -> tuple[Any, bool]:
     """Return what a tool returns, and whether it is an error."""
-    run = {
+    run: dict[str, Callable[..., Any]] = {
         "table.describe": lambda: _described(tables, tables.names, 3),
         "table.lookup": lambda **given: looked_up(tables, **given),
         "table.rank": lambda **given: first_ranked(tables, **given),

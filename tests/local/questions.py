@@ -32,16 +32,16 @@ BEYOND = (
 
 _OF = (
     ("huts", "warden", "Who is the warden of {}?"),
-    ("huts", "beds", "How many beds does {} have?"),
+    ("huts", "beds", "How many beds are there in {}?"),
     ("huts", "opened", "When was {} opened?"),
     ("huts", "altitude", "At what altitude is {}?"),
     ("huts", "price", "What is the price of a bed in {}?"),
     ("trails", "grade", "What is the grade of the {}?"),
     ("trails", "hours", "How many hours does the {} take?"),
-    ("bookings", "month", "In which month does {} come?"),
 )
 _EXTREME: tuple[tuple[str, str, str, Callable[..., float], str], ...] = (
-    ("huts", "hut", "beds", min, "Which hut has the fewest beds?"),
+    ("bookings", "guest", "nights", max, "Which guest has booked the most nights?"),
+    ("trails", "grade", "hours", min, "What is the grade of the trail with the fewest hours?"),
     ("huts", "warden", "altitude", max, "Who is the warden of the hut with the highest altitude?"),
 )
 

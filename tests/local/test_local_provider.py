@@ -3,7 +3,6 @@
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
@@ -13,6 +12,7 @@ from callboard_services.models.local import open_provider, weights
 from callboard_services.models.local.provider import Local
 from callboard_services.models.provider import Provider
 from tests.local import kit, questions
+from tests.local.measure import any_of
 
 pytestmark = [pytest.mark.local_model, pytest.mark.slow]
 for package in weights.PACKAGES[:1] + weights.PACKAGES[2:4]:
@@ -43,7 +43,7 @@ async def test_goals_beyond_its_reach_end_without_an_answer(provider: Provider, 
 async def test_it_is_the_model_that_decides(tmp_path: Path) -> None:
     """Chance in its place, among the same options, gets almost nothing right."""
     dice = random.Random(1)  # noqa: S311 - the same choices in every run
-    chance = Local(weights.find(""), pick=lambda schema: _any_of(schema, dice))
+    chance = Local(weights.find(""), pick=lambda schema: any_of(schema, dice))
     assert await _right(chance, tmp_path, 1) <= 4
 
 
@@ -74,9 +74,3 @@ async def _right(provider: Provider, folder: Path, seed: int) -> int:
     asked = questions.ten(folder, seed)
     ends = [(await kit.ask(provider, folder, question), right) for question, right in asked]
     return sum(questions.is_right(end.output, right) for end, right in ends)
-
-
-def _any_of(schema: dict[str, Any], dice: random.Random) -> Any:
-    if "enum" in schema:
-        return dice.choice(schema["enum"])
-    return {name: _any_of(one, dice) for name, one in schema["properties"].items()}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from callboard_contracts import model
@@ -11,6 +12,8 @@ from callboard_services.models.local.narrow import TRIES, Narrow
 from callboard_services.models.provider import Message
 from tests.local import kit
 
+Call = tuple[str, dict[str, Any], Any, bool]
+"""A tool, its arguments, its result, and whether that is an error."""
 DESCRIBED = [
     {"name": "huts", "rows": 1, "columns": [{"name": "hut", "type": "VARCHAR"}], "sample": [["Larch Hut"]]},
     {"name": "boats", "rows": 1, "columns": [{"name": "boat", "type": "VARCHAR"}], "sample": [["Blue Arrow"]]},
@@ -44,7 +47,7 @@ def _step(messages: list[Message], writer: Writer) -> model.Answer:
     return Narrow(near, writer).step(kit.prompt(messages))
 
 
-def _after(*calls: tuple[str, dict[str, Any], Any, bool]) -> list[Message]:
+def _after(*calls: Call) -> list[Message]:
     told = [
         message
         for at, (tool, given, value, failed) in enumerate(calls)
@@ -53,8 +56,8 @@ def _after(*calls: tuple[str, dict[str, Any], Any, bool]) -> list[Message]:
     return [*kit.opening(GOAL), *told]
 
 
-LOOKED = ("table.describe", {}, DESCRIBED, False)
-FOUND = ("table.lookup", {"table": "huts", "row": "Larch Hut"}, ROW, False)
+LOOKED: Call = ("table.describe", {}, DESCRIBED, False)
+FOUND: Call = ("table.lookup", {"table": "huts", "row": "Larch Hut"}, ROW, False)
 
 
 def test_it_looks_around_before_it_acts() -> None:
@@ -81,11 +84,15 @@ def test_an_output_that_was_refused_is_not_offered_again() -> None:
     assert _step(messages, writer).output == "Marta Egger"
 
 
-def test_a_call_that_failed_is_not_made_again() -> None:
+def test_after_a_failure_the_model_chooses_again_without_what_failed_then_about_the_next_record() -> None:
     error = {"error": {"code": "tool_failed", "message": "no such row"}}
-    failed = ("table.lookup", {"table": "huts", "row": "Larch Hut"}, error, True)
-    (asked,) = _step(_after(LOOKED, failed), Writer("Larch Hut")).asks
-    assert asked.arguments == {"table": "boats", "row": "Larch Hut"}
+    first = ("table.lookup", {"table": "huts", "row": "Larch"}, error, True)
+    second = ("table.lookup", {"table": "huts", "row": "Hut"}, error, True)
+    writer = Writer("Larch", "Hut", "Larch Hut")
+    (asked,) = _step(_after(LOOKED, first), Writer("Larch", "Larch Hut")).asks
+    assert asked.arguments == {"table": "huts", "row": "Larch Hut"}
+    (asked,) = _step(_after(LOOKED, first, second), writer).asks
+    assert asked.arguments == {"table": "boats", "row": "Larch"}
 
 
 def test_it_gives_up_after_three_failures_with_the_last_error() -> None:
@@ -97,6 +104,12 @@ def test_it_gives_up_after_three_failures_with_the_last_error() -> None:
 def test_a_word_that_nothing_explains_ends_the_goal() -> None:
     messages = [*kit.opening("How many showers does Larch Hut have?"), *_after(LOOKED, FOUND)[2:]]
     assert "showers" in _step(messages, Writer("42")).give_up
+
+
+def test_a_tool_that_changes_anything_is_never_called() -> None:
+    tools = tuple(msgspec.structs.replace(one.spec, effect="write") for one in kit.TOOLS)
+    prompt = msgspec.structs.replace(kit.prompt(kit.opening(GOAL)), tools=tools)
+    assert Narrow(near, Writer()).step(prompt).give_up == "no tool fits the goal"
 
 
 def test_an_empty_result_ends_the_goal() -> None:

@@ -177,7 +177,7 @@ def test_what_a_tool_says_of_itself_must_be_readable_small_and_its_own() -> None
     ):
         found = admission.read(info("text-count", metadata))
         assert found is not None
-        assert found.spec.name in ("text.count", "other.name")
+        assert found.spec.name == "text.count"  # under another's name it would take that one's place
         assert word in found.problem
 
 

@@ -118,8 +118,11 @@ class TreeOf:
 
     def reads(self, *events: Event, name: str = RUN) -> tuple[Event, ...] | Seen | Dead:
         """Decide one record of a run and fold what it caused."""
-        record = Record(causes=("x",), events=events)
-        decision = self.actor.decide(self.state, message(record, name=name), self.facts)
+        return self.takes(Record(causes=("x",), events=events), name=name)
+
+    def takes(self, body: object, *, name: str = RUN) -> tuple[Event, ...] | Seen | Dead:
+        """Decide one message and fold what it caused."""
+        decision = self.actor.decide(self.state, message(body, name=name), self.facts)
         if isinstance(decision, tuple):
             for event in decision:
                 self.state = self.actor.evolve(self.state, event)

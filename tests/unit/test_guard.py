@@ -179,6 +179,44 @@ def test_a_model_without_a_price_is_granted_at_nothing_and_says_so() -> None:
     assert (granted.reserved_micro_usd, granted.unpriced) == (0, True)
 
 
+def test_cancelling_stops_every_grant_below_and_tells_each_open_run_once() -> None:
+    tree = TreeOf()
+    tree.proposes(delegates(0), delegates(1))
+    child = f"{RUN}-1-0"
+    tree.reads(accepted(child, RUN), name=child)
+    cancel = guard.Cancel(run=RUN, reason="enough", principal="ann")
+    decision = tree.takes(cancel)
+    assert isinstance(decision, tuple)
+    assert decision == (guard.Cancelled(run=RUN, reason="enough", principal="ann", open=(RUN, child)),)
+    commands = tree.actor.commands(ADDRESS, Record(causes=("x",), events=decision))
+    assert [command.subject.rsplit(".", 3)[-3:] for command in commands] == [
+        [RUN, "in", "cancel"],
+        [child, "in", "cancel"],
+    ]
+    assert results_of(tree.proposes(echo(turn=2), turn=2)) == ["cancelled"]
+    assert tree.takes(cancel) == SEEN
+
+
+def test_a_child_that_comes_after_the_cancellation_is_told_at_once() -> None:
+    tree = TreeOf()
+    tree.proposes(delegates())
+    tree.takes(guard.Cancel(run=RUN))
+    late = f"{RUN}-1-0"
+    decision = tree.reads(accepted(late, RUN), name=late)
+    assert isinstance(decision, tuple)
+    assert [event.open for event in decision if isinstance(event, guard.Cancelled)] == [(late,)]
+
+
+def test_cancelling_a_sub_agent_leaves_its_parent_alone() -> None:
+    tree = TreeOf()
+    tree.proposes(delegates())
+    child = f"{RUN}-1-0"
+    tree.reads(accepted(child, RUN), name=child)
+    tree.takes(guard.Cancel(run=child))
+    assert results_of(tree.proposes(echo(name=child), name=child)) == ["cancelled"]
+    assert results_of(tree.proposes(echo(turn=2), turn=2)) == ["granted"]
+
+
 MOVES = st.lists(st.tuples(st.lists(st.integers(0, 900), min_size=1, max_size=3), st.floats(0, 1)), max_size=30)
 
 

@@ -185,6 +185,16 @@ def test_cancelling_ends_a_run_once() -> None:
     assert run_.take(run.Cancel()) == SEEN
 
 
+def test_a_run_that_is_cancelled_before_it_began_ends_and_never_begins() -> None:
+    run_ = RunOf()
+    state = run_.actor.initial()
+    decision = run_.actor.decide(state, message(run.Cancel(reason="no")), run_.facts)
+    assert isinstance(decision, tuple)
+    assert [event.status for event in decision if isinstance(event, run.Ended)] == ["cancelled"]
+    after = run_.actor.evolve(state, decision[0])
+    assert run_.actor.decide(after, message(Start(goal=goal(), digest="d")), run_.facts) == SEEN
+
+
 def test_the_end_of_a_sub_agent_is_its_parents_result() -> None:
     child = f"{RUN}-2-0"
     run_ = RunOf(goal(id=child), parent=RUN)

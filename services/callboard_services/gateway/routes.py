@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from callboard_services.gateway import catalogue, dead, events, files, goals, health, pages, runs, skills
+from callboard_services.gateway import catalogue, control, dead, events, files, goals, health, pages, runs, skills
 from callboard_services.gateway.submission import Goal
 
 
@@ -55,6 +55,10 @@ ROUTES: tuple[Route, ...] = (
         method="GET", path="/v1/runs/{run}/events", handler=events.stream, query=events.Wish,
         summary="Follow a run as server-sent events; 204 when its last event was seen",
         headers=("Last-Event-ID",), returns="text/event-stream", errors=("unknown_run", "invalid_request"),
+    ),
+    Route(
+        method="POST", path="/v1/runs/{run}/cancel", handler=control.cancel, body=control.Cancellation, success=202,
+        summary="Cancel a run and its sub-agents", errors=("unknown_run", "invalid_request", "invalid_json"),
     ),
     Route(
         method="GET", path="/v1/runs/{run}/files", handler=files.index, summary="List a run's files",

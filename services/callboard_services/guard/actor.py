@@ -36,6 +36,8 @@ class Guard:
 
     def decide(self, state: State, message: Input, facts: Facts) -> Decision:
         """Decide every call that a run's record proposes."""
+        if isinstance(message.body, guard.Cancel):
+            return _cancel(state, message.body)
         if not isinstance(message.body, Record):
             return Dead("undecodable", f"a tree does not take {type(message.body).__name__}")
         found: list[Event] = []
@@ -61,7 +63,9 @@ class Guard:
         """Return what follows: grants that share a record are sent one by one, refusals are results."""
         granted = [event for event in record.events if isinstance(event, guard.Granted)]
         sent = [_send(address, event) for event in granted] if len(granted) > 1 else []
-        return sent + [_refusal(address, event) for event in record.events if isinstance(event, guard.Refused)]
+        refused = [_refusal(address, event) for event in record.events if isinstance(event, guard.Refused)]
+        cancelled = [event for event in record.events if isinstance(event, guard.Cancelled)]
+        return sent + refused + [_told(address, event, name) for event in cancelled for name in event.open]
 
     def needs(self, body: Any) -> Sequence[str]:
         """Return the arguments that are kept elsewhere: they are checked before the grant."""
@@ -91,8 +95,26 @@ def _on(state: State, event: Event, message: Input, facts: Facts) -> list[Event]
             return []
 
 
+def _cancel(state: State, wish: guard.Cancel) -> Decision:
+    """Stop a run and its descendants: also one that has no record yet, or whose children are still to come."""
+    if state.closed or state.is_cancelled(wish.run):
+        return SEEN
+    below = tuple(name for name in state.runs if wish.run in ids.lineage(name))
+    return (
+        guard.Cancelled(run=wish.run, reason=wish.reason, principal=wish.principal, open=below or (wish.run,)),
+    )
+
+
+def _told(address: subjects.Address, event: guard.Cancelled, name: str) -> Command:
+    where = subjects.Address.of_run(address.tenant, name).at("in", "cancel")
+    body = run.Cancel(reason=event.reason, principal=event.principal)
+    return Command(str(where), f"cancel:{event.run}:{name}", body)
+
+
 def _open(state: State, event: run.Accepted) -> list[Event]:
     name = event.goal.id
+    if state.is_cancelled(name):
+        return [guard.Cancelled(run=name, reason="its parent was cancelled", open=(name,))]
     if name in state.runs or state.closed or (event.parent and name not in state.reserved):
         return []
     parent = state.runs.get(event.parent)

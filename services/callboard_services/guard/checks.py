@@ -27,6 +27,8 @@ def check(state: State, run: Run | None, call: Call, arguments: Any, facts: Fact
 
     :raises CallboardError: why it may not run.
     """
+    if state.is_cancelled(ids.run_of(call.id)):
+        raise CallboardError("cancelled", "the run was cancelled")
     if state.closed or run is None:
         raise CallboardError("cancelled", "the run has ended")
     spec = _known(run, call, facts)

@@ -5,21 +5,21 @@ from callboard.bus import Delivery, layout
 from callboard.bus.registry import Registry
 from callboard.runtime import Source, Worker
 from callboard.service import Context
-from callboard_contracts import subjects, wire
+from callboard_contracts import guard, subjects, wire
 from callboard_contracts.journal import Record
 from callboard_services.guard.actor import Guard
 from callboard_services.guard.state import State
 
 
 def read_record(delivery: Delivery) -> Input:
-    """Read a run's record: the tree decides about it.
+    """Read a run's record, or a word of control: the tree decides about it.
 
-    :raises ValueError: it is not a run's record.
+    :raises ValueError: it is neither.
     """
     where = subjects.Subject.parse(delivery.stored_subject)
     address = subjects.Address.of_tree(where.address.tenant, where.address.run)
-    body = wire.decode(delivery.body, Record)
-    return Input(delivery.id, address, body, delivery.seq, delivery.time_ms, {}, _trace(delivery))
+    body = wire.decode(delivery.body, guard.Cancel if where.kind == "control" else Record)
+    return Input(delivery.id or f"{delivery.stream}@{delivery.seq}", address, body, delivery.seq, delivery.time_ms, {}, _trace(delivery))
 
 
 def _trace(delivery: Delivery) -> str:

@@ -39,12 +39,18 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     committed_micro_usd: MicroUsd = 0
     tokens: int = 0
     calls: int = 0
+    cancelled: tuple[str, ...] = ()
+    """Runs that were cancelled, with all their descendants: those that come late, too."""
     started: int = 0
     """How many runs the tree has had."""
     runs: dict[str, Run] = {}
     reserved: dict[str, Reserved] = {}
     reserved_micro_usd: MicroUsd = 0
     reserved_tokens: int = 0
+
+    def is_cancelled(self, run: str) -> bool:
+        """Tell whether a run or one of its ancestors was cancelled."""
+        return bool(self.cancelled) and any(name in self.cancelled for name in ids.lineage(run))
 
     @property
     def envelope(self) -> Limits:
@@ -68,6 +74,8 @@ def evolve(state: State, event: Event) -> State:
             return _decided(state, event.call)
         case guard.Settled():
             return _settled(state, event)
+        case guard.Cancelled():
+            return msgspec.structs.replace(state, cancelled=(*state.cancelled, event.run))
         case guard.Closed():
             return _closed(state, event)
         case _ if isinstance(event, run.Event):

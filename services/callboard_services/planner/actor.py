@@ -78,7 +78,7 @@ def _decide(state: State, message: Input, facts: Facts) -> Decision:
         case run.Wake():
             return _wake(state, message, facts)
         case run.Cancel():
-            return SEEN if state.ended or state.accepted is None else _cancel(state, message.body)
+            return SEEN if state.ended else _cancel(state, message.body)
         case other:
             return Dead("undecodable", f"a run does not take {type(other).__name__}")
 

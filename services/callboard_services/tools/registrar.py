@@ -41,8 +41,8 @@ class Registrar:
 
     async def run(self) -> None:
         """Poll until cancelled. A broker that does not answer is asked again."""
-        await self._registry.start()
         try:
+            await self._start()
             while True:
                 await self._poll()
                 async with self._polled:
@@ -51,6 +51,17 @@ class Registrar:
         finally:
             with contextlib.suppress(BusError):
                 await self._registry.stop()
+
+    async def _start(self) -> None:
+        while True:
+            try:
+                await self._registry.start()
+            except BusError as error:
+                log.warning("registry not read yet", detail=str(error))
+                await self._registry.stop()
+                await asyncio.sleep(POLL_S)
+            else:
+                return
 
     async def admitted(self, tools: tuple[str, ...]) -> None:
         """Wait until all of these tools are admitted and running."""

@@ -17,7 +17,12 @@ async def serve(context: Context) -> None:
     ):
         registrar = Registrar(context.bus, context.groups, ack_wait_s=settings.ack_wait_s)
         watching = tasks.create_task(registrar.run())
-        await registrar.admitted(tuple(tool.spec.name for tool in TOOLS))
-        context.ready()
+        ready = tasks.create_task(_tell_when_admitted(context, registrar))
         await context.stop.wait()
         watching.cancel()
+        ready.cancel()
+
+
+async def _tell_when_admitted(context: Context, registrar: Registrar) -> None:
+    await registrar.admitted(tuple(tool.spec.name for tool in TOOLS))
+    context.ready()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from nats import errors
 from nats.aio.client import Client
 
 from callboard.bus.message import Delivery
@@ -49,6 +50,24 @@ class LeanClient(Client):
         queue = self._flush_queue
         if queue is not None and queue.empty():
             queue.put_nowait(asyncio.get_running_loop().create_future())
+
+    async def flush(self, timeout: int = 10) -> None:
+        """Wait until the broker has seen everything that was sent.
+
+        nats-py cancels what it waits for, and its reader ends at a PONG for something cancelled: nothing is heard any
+        more. Its `wait_for` can also swallow a cancellation (Python 3.11), so that a stopped task goes on for ever.
+
+        :raises nats.errors.Error: closed, or no answer in time.
+        """
+        if self.is_closed:
+            raise errors.ConnectionClosedError
+        future = asyncio.get_running_loop().create_future()
+        await self._send_ping(future)
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.shield(future)
+        except TimeoutError:
+            raise errors.FlushTimeoutError from None
 
     async def listen(self, subject: str, handler: Handler, queue: str = "") -> int:
         """Subscribe a handler that is called from the reader and must not block. Returns the id to stop it with."""

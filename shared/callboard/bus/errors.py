@@ -36,5 +36,5 @@ class NoAnswer(BusError):  # noqa: N818 - as above
     """Nobody answered in time, or nobody is there."""
 
 
-class NobodyListens(NoAnswer):  # noqa: N818 - as above
+class NobodyListens(NoAnswer):
     """Nobody is there: the broker said so at once."""

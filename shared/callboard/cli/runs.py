@@ -110,13 +110,13 @@ async def _retell(reached: Reached, found: "Run") -> None:
     from rich.console import Console
 
     from callboard.cli.run import show_ending
-    from callboard.cli.screen import styled
+    from callboard.cli.screen import print_line
     from callboard.cli.story import Story
 
     story, console = Story(found.run), Console(stderr=True, highlight=False)
     async for event in reached.client.events(found.run):
         for line in story.take(event.kind, event.data):
-            console.print(styled(line), soft_wrap=not console.is_terminal)
+            print_line(console, line)
     show_ending(reached, found, json=False)
     for file in await reached.client.files(found.run):
         console.print(f"file {file['path']}  {file['bytes']:,} bytes", style="dim", soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import Self
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
+from rich.table import Table
 from rich.text import Text
 
 from callboard.cli.story import Line, Story, brief, seconds
@@ -56,7 +57,7 @@ class Screen:
     def tell(self, lines: list[Line]) -> None:
         """Show lines."""
         for line in lines:
-            self.console.print(styled(line), soft_wrap=not self.console.is_terminal)
+            print_line(self.console, line)
 
     def _now(self) -> RenderableType:
         running = list(self._story.open.values())
@@ -77,19 +78,35 @@ class Screen:
         return f"{totals(story.turns, story.calls, story.cost)} · {seconds(time.monotonic() - self._since)}"
 
 
+def print_line(console: Console, line: Line) -> None:
+    """Print a line: wrapped behind its mark on a terminal, else on one line however long it is."""
+    head, body = _parts(line)
+    if not console.is_terminal:
+        console.print(head + body, soft_wrap=True)
+        return
+    grid = Table.grid()
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(head, body)
+    console.print(grid)
+
+
 def styled(line: Line) -> Text:
     """Return a line as it is shown."""
+    head, body = _parts(line)
+    return head + body
+
+
+def _parts(line: Line) -> tuple[Text, Text]:
     mark, style = _MARKS[line.kind]
-    text = Text("  " * line.depth)
+    head = Text("  " * line.depth)
     if line.kind == "said" or (line.kind == "wrong" and line.number):
-        text.append(f"{line.number:>2} ", "dim")
-        text.append(f"{mark} ", style)
+        head.append(f"{line.number:>2} ", "dim")
+        head.append(f"{mark} ", style)
     else:
-        text.append(f"{mark} " if line.kind in ("goal", "about") else f"   {mark} ", style)
-    text.append(line.text, {"goal": "bold", "about": "dim", "wrong": "red", "note": "yellow"}.get(line.kind, ""))
-    if line.aside:
-        text.append(f"  {line.aside}", "dim")
-    return text
+        head.append(f"{mark} " if line.kind in ("goal", "about") else f"   {mark} ", style)
+    body = Text(line.text, {"goal": "bold", "about": "dim", "wrong": "red", "note": "yellow"}.get(line.kind, ""))
+    return head, body.append(f"  {line.aside}", "dim") if line.aside else body
 
 
 def totals(turns: int, calls: int, cost: str) -> str:

@@ -88,7 +88,7 @@ class Story:
     def _accepted(self, run: str, event: dict[str, Any]) -> list[Line]:
         goal, skill = event["goal"], event.get("skill", "")
         named = skill if skill and skill != names.ADHOC else ""
-        objective = brief(goal.get("objective", "")) or f"skill {named}"
+        objective = brief(goal.get("objective", "")) or _in_words(goal.get("input")) or f"skill {named}"
         if run != self.run:
             return [Line("child", objective, self._depth(run), aside=f"sub-agent {named}".strip())]
         about = [
@@ -145,6 +145,12 @@ class Story:
 
     def _depth(self, run: str) -> int:
         return max(0, ids.depth_of(run) - ids.depth_of(self.run))
+
+
+def _in_words(given: Any) -> str:
+    """Return a skill's input as it is shown in place of an objective: the one text in it, if it is that simple."""
+    values = list(given.values()) if isinstance(given, dict) else [given]
+    return brief(values[0] if len(values) == 1 and isinstance(values[0], str) else given)
 
 
 def _said(answer: dict[str, Any]) -> str:

@@ -144,12 +144,14 @@ def _people(system: "System", nats: str) -> None:
     console.print(table)
     console.print()
     flag = "" if system.data == Path("~/.callboard").expanduser() else f" --data {system.data}"
+    commands = Table.grid(padding=(0, 3))
     for command, note in (
         (f'callboard run{flag} "Say hello"', "run a goal and watch it"),
         (f"callboard runs ls{flag}", "what ran, and what it cost"),
         ("Ctrl-C", "stops; what runs goes on with the next `up`"),
     ):
-        console.print(Text.assemble("  ", (command.ljust(28), "cyan"), "  ", (note, "dim")), soft_wrap=True)
+        commands.add_row(Text(f"  {command}", "cyan"), Text(note, "dim"))
+    console.print(commands)
 
 
 def _free(port: int) -> int:

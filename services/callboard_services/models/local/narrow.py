@@ -2,7 +2,8 @@
 
 Who decides what:
 
-- The order is fixed: look around once, call a tool that acts, answer from its result. At most TRIES failed calls.
+- The order is fixed: look around once, call a tool that acts, answer from its result. At most TRIES failed calls, each
+  without what failed before. Only tools that read.
 - MiniLM decides which tool acts (its description against the goal's words), which record of the tool that looked
   around an argument refers to (the argument's description names that tool), and which three fields of a record the
   model reads. It also ends a goal that has a word which nothing known explains.
@@ -23,6 +24,10 @@ from callboard_services.models.local.retrieve import Record, Retriever, Similari
 from callboard_services.models.provider import Prompt
 
 TRIES = 3
+TRIES_OF_A_RECORD = 2
+"""How often a call about one record is tried before it is about the next."""
+HARMLESS = ("pure", "read")
+"""A model this small is never let near a tool that changes anything."""
 EXPLAINED = 0.45
 """A word of the goal nearer than this to something known counts as explained."""
 MOST_RECORDS = 3
@@ -47,6 +52,7 @@ class Narrow:
     def step(self, prompt: Prompt) -> model.Answer:
         """Return the next step: calls, an output, or an honest end."""
         state = history.read(prompt)
+        prompt = msgspec.structs.replace(prompt, tools=tuple(one for one in prompt.tools if one.effect in HARMLESS))
         for spec in router.sources(prompt.tools):
             if not any(one.tool == spec.name for one in state.seen):
                 return _ask(spec, {})
@@ -57,16 +63,16 @@ class Narrow:
         return self._call(prompt, state)
 
     def _call(self, prompt: Prompt, state: State) -> model.Answer:
+        """Return the next call. What failed before is no longer among the model's options."""
         failed = [one for one in state.seen if one.failed]
         if len(failed) >= TRIES:
             return _give_up(f"{len(failed)} calls failed, the last with: {_error(failed[-1])}")
-        for spec in router.ranked(state.goal, prompt.tools, self._near):
+        for spec in router.ranked(state.goal, prompt.tools, self._near)[:1]:
             for given in self._referred(spec, prompt.tools, state):
-                arguments = given | self._written(spec, given, state.goal)
-                if not any(one.tool == spec.name and one.arguments == arguments for one in state.seen):
-                    return _ask(spec, arguments)
-            if failed:
-                break
+                tried = [one for one in failed if one.tool == spec.name and given.items() <= one.arguments.items()]
+                strings = _options(state.goal, tried)
+                if strings and len(tried) < TRIES_OF_A_RECORD:
+                    return _ask(spec, given | self._written(spec, given, state.goal, strings))
         return _give_up(_error(failed[-1]) if failed else "no tool fits the goal")
 
     def _referred(self, spec: tool.Spec, offered: Sequence[tool.Spec], state: State) -> list[dict[str, Any]]:
@@ -78,12 +84,11 @@ class Narrow:
         records = self._retriever.nearest(state.goal, values[-1]) if values else []
         return [dict.fromkeys(named, texts(record)[0]) for record in records[:TRIES] if texts(record)]
 
-    def _written(self, spec: tool.Spec, given: dict[str, Any], goal: str) -> dict[str, Any]:
+    def _written(self, spec: tool.Spec, given: dict[str, Any], goal: str, strings: list[str]) -> dict[str, Any]:
         free = tuple(name for name in router.required(spec) if name not in given)
         if not free:
             return {}
-        schema = schemas.of_arguments(spec, free, words.spans(goal))
-        found = self._write(prompts.for_arguments(goal, free), schema)
+        found = self._write(prompts.for_arguments(goal, free), schemas.of_arguments(spec, free, strings))
         return found if isinstance(found, dict) else {}
 
     def _answer(self, prompt: Prompt, state: State, last: Seen) -> model.Answer:
@@ -113,6 +118,14 @@ class Narrow:
             for word in asked
             if max(self._retriever.known(word, known), 1.0 if word.lower() in map(str.lower, tools) else 0) < EXPLAINED
         ]
+
+
+def _options(goal: str, tried: list[Seen]) -> list[str]:
+    """Return what an argument may be: any run of words of the goal; after a failure a longer or shorter one."""
+    spans = words.spans(goal)
+    failed = {text for one in tried for text in texts(one.arguments) if text in spans}
+    near = {word for text in failed for word in words.words(text)}
+    return [one for one in spans if one not in failed and (not tried or near & set(words.words(one)))]
 
 
 def _ask(spec: tool.Spec, arguments: dict[str, Any]) -> model.Answer:

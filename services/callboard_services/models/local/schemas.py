@@ -83,15 +83,3 @@ def _object(properties: Schema, root: Schema) -> Schema:
 
 def _definitions(schema: Schema) -> Schema:
     return {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-
-
-def choices(schema: Schema) -> int:
-    """Return in how many ways the strings and enumerations of a schema can be filled; 0: unbounded."""
-    if "enum" in schema:
-        return len(schema["enum"])
-    if schema.get("type") != "object":
-        return 0
-    product = 1
-    for one in schema["properties"].values():
-        product *= choices(one)
-    return product

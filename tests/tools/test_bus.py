@@ -1,0 +1,48 @@
+"""What a connection goes on doing when those who use it are cancelled or stop."""
+
+import asyncio
+
+import pytest
+
+from callboard.bus import Bus, Delivery, Puller, ack
+from tests.tools.conftest import GROUPS
+from tests.tools.parts import World, durables, eventually, pending
+
+
+async def test_a_flush_that_is_cancelled_leaves_the_connection_as_it_was(bus: Bus) -> None:
+    flushing = asyncio.create_task(bus.flush())
+    await asyncio.sleep(0)
+    flushing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await flushing
+    await bus.flush()
+    assert await bus.api("INFO")
+
+
+async def test_a_puller_that_stops_gives_back_what_was_on_its_way(world: World, bus: Bus) -> None:
+    await durables(bus, GROUPS, "drained")
+    taken: list[str] = []
+
+    def take(message: Delivery) -> None:
+        taken.append(message.id)
+        ack(bus, message)
+
+    def pullers() -> list[Puller]:
+        return [Puller(bus, f"JOURNAL-{group}", "tool-drained", take, room=64) for group in range(GROUPS)]
+
+    first = pullers()
+    for puller in first:
+        await puller.start()
+    granting = [asyncio.create_task(world.grant("drained")) for _ in range(100)]
+    await asyncio.sleep(0.005)
+    for puller in first:
+        await puller.stop()
+    calls = await asyncio.gather(*granting)
+    for puller in pullers():
+        await puller.start()
+
+    async def all_taken() -> bool:
+        return await pending(bus, GROUPS, "drained") == 0
+
+    await eventually(all_taken)  # at once, and not after the 30 s of ack_wait
+    assert sorted(taken) == sorted(calls)
