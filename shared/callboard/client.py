@@ -185,6 +185,11 @@ class Client:
                         yield Event(kind, msgspec.json.decode(data), number)
                         kind, number, data = "", 0, ""
 
+    async def cancel(self, run: str, *, reason: str = "") -> None:
+        """End a run and its sub-agents. Of one that has ended it changes nothing."""
+        body = msgspec.json.encode({"reason": reason})
+        await self._send("POST", f"/v1/runs/{quote(run, safe='')}/cancel", content=body)
+
     async def files(self, run: str) -> list[dict[str, Any]]:
         """Return the files of a run."""
         found = _read(await self._send("GET", f"/v1/runs/{quote(run, safe='')}/files"), dict[str, Any])

@@ -61,6 +61,9 @@ class LeanClient(Client):
         """
         if self.is_closed:
             raise errors.ConnectionClosedError
+        if not all(task is not None and not task.done() for task in (self._reading_task, self._flusher_task)):
+            await self._flush_pending()  # as while reconnecting: nobody would read the answer
+            return
         future = asyncio.get_running_loop().create_future()
         await self._send_ping(future)
         try:

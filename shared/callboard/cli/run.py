@@ -3,7 +3,7 @@
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,8 @@ class Order:
     files: dict[str, bytes] = field(default_factory=dict)
     json: bool = False
     detach: bool = False
+    check: Callable[["Run"], int] | None = None
+    """What to do with a run that completed, beside showing it; returns the exit code."""
 
 
 def run(  # noqa: PLR0913 - the command's options
@@ -135,7 +137,9 @@ async def _perform(order: Order, where: Where, told: list[str]) -> int:
         told.append(_if_interrupted(reached, taken.run))
         if order.detach:
             return _detached(taken.run, reached, json=order.json)
-        return await watch(reached, taken.run, json=order.json)
+        ended = await watch(reached, taken.run, json=order.json)
+        code = exits.of_status(ended.status, ended.code)
+        return order.check(ended) if order.check and code == exits.OK else code
 
 
 @contextmanager
@@ -168,8 +172,8 @@ def _detached(run: str, reached: Reached, *, json: bool) -> int:
     return exits.OK
 
 
-async def watch(reached: Reached, run: str, *, json: bool = False) -> int:
-    """Tell a run's story until it ends, print its result, and return the exit code."""
+async def watch(reached: Reached, run: str, *, json: bool = False) -> "Run":
+    """Tell a run's story until it ends, print its result, and return how it ended."""
     from callboard.cli.screen import Screen
     from callboard.cli.story import Story
 
@@ -179,7 +183,7 @@ async def watch(reached: Reached, run: str, *, json: bool = False) -> int:
             screen.tell(story.take(event.kind, event.data))
     ended = await reached.client.get(run)
     show_ending(reached, ended, json=json)
-    return exits.of_status(ended.status, ended.code)
+    return ended
 
 
 def show_ending(reached: Reached, ended: "Run", *, json: bool) -> None:

@@ -162,4 +162,25 @@ async def _tail(where: Where, run: str, *, json: bool) -> int:
     from callboard.cli.run import watch
 
     async with reach(where) as reached:
-        return await watch(reached, await _whole_id(reached, run), json=json)
+        ended = await watch(reached, await _whole_id(reached, run), json=json)
+        return exits.of_status(ended.status, ended.code)
+
+
+@app.command
+def cancel(
+    run: Annotated[str, Parameter(help="The run's id, or its beginning.")],
+    /,
+    *,
+    reason: Annotated[str, Parameter(help="Why, for the record.")] = "",
+    where: Where = _ANYWHERE,
+) -> int:
+    """End a run and all its sub-agents: nothing more is granted to them."""
+    return run_async(_cancel(where, run, reason))
+
+
+async def _cancel(where: Where, run: str, reason: str) -> int:
+    async with reach(where, start=False) as reached:
+        name = await _whole_id(reached, run)
+        await reached.client.cancel(name, reason=reason)
+    print(f"The run is told to end: `callboard runs show {name}`")
+    return exits.OK
