@@ -14,6 +14,7 @@ from tests.integration.system import System, asks, running, script
 
 pytestmark = pytest.mark.anyio
 HERE = Path(__file__).parent
+GOAL = '{"objective": "multiply"}'
 
 SCRIPT = script(
     [
@@ -36,7 +37,7 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
 async def test_a_bare_client_sees_every_record_of_its_goal_even_when_live_loses_some(
     system: System, lossy: int
 ) -> None:
-    command = [sys.executable, str(HERE / "watch_goal.py"), system.settings.nats, "multiply", str(lossy)]
+    command = [sys.executable, str(HERE / "watch_goal.py"), system.settings.nats, GOAL, "_", str(lossy)]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     out, _ = await asyncio.wait_for(process.communicate(), 60)
     records = [json.loads(line) for line in out.splitlines()]

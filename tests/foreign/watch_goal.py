@@ -1,6 +1,6 @@
 """Publish a goal and watch its whole tree to the end, with nats-py alone.
 
-    python watch_goal.py nats://127.0.0.1:4222 "What is 6 times 7?"
+    python watch_goal.py nats://127.0.0.1:4222 '{"objective": "What is 6 times 7?"}' [SKILL]
 
 Prints one line of JSON for every record, in order and without a gap, and exits 0 when the run completed.
 """
@@ -76,17 +76,17 @@ def actor(subject):
     return f"cb.{tenant}.{kind}.{partition}.{tree}.{'*' if kind == 'tree' else run}.log.>"
 
 
-async def main(url, objective, lossy=0):
+async def main(url, goal_json, skill="_", lossy="0"):
     client = await nats.connect(url)
     goal = new_ulid()
-    watch = Watch(client, goal, lossy)
+    watch = Watch(client, goal, int(lossy))
     await client.subscribe(f"cb.{TENANT}.live.{goal}.>", cb=watch.on_live)
-    body = json.dumps({"id": goal, "objective": objective}).encode()
-    await client.jetstream().publish(f"cb.{TENANT}.goal._", body, headers={"ce-id": goal})
+    body = json.dumps({"id": goal, **json.loads(goal_json)}).encode()
+    await client.jetstream().publish(f"cb.{TENANT}.goal.{skill}", body, headers={"ce-id": goal})
     ended = await asyncio.wait_for(watch.ended, 60)
     await client.drain()
     return 0 if ended.get("status") == "completed" else 3
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))))
+    sys.exit(asyncio.run(main(*sys.argv[1:])))

@@ -23,26 +23,28 @@ async def test_a_puller_that_stops_gives_back_what_was_on_its_way(world: World, 
     await durables(bus, GROUPS, "drained")
     taken: list[str] = []
 
-    def take(message: Delivery) -> None:
-        taken.append(message.id)
-        ack(bus, message)
+    async def start(group: int) -> Puller:
+        def take(message: Delivery) -> None:
+            taken.append(message.id)
+            ack(bus, message)
+            puller.done()
 
-    def pullers() -> list[Puller]:
-        return [Puller(bus, f"JOURNAL-{group}", "tool-drained", take, room=64) for group in range(GROUPS)]
-
-    first = pullers()
-    for puller in first:
+        puller = Puller(bus, f"JOURNAL-{group}", "tool-drained", take, room=64)
         await puller.start()
+        return puller
+
+    first = [await start(group) for group in range(GROUPS)]
     granting = [asyncio.create_task(world.grant("drained")) for _ in range(100)]
     await asyncio.sleep(0.005)
     for puller in first:
         await puller.stop()
     calls = await asyncio.gather(*granting)
-    for puller in pullers():
-        await puller.start()
+    second = [await start(group) for group in range(GROUPS)]
 
     async def all_taken() -> bool:
         return await pending(bus, GROUPS, "drained") == 0
 
     await eventually(all_taken)  # at once, and not after the 30 s of ack_wait
     assert sorted(taken) == sorted(calls)
+    for puller in second:
+        await puller.stop()

@@ -100,9 +100,7 @@ def _cancel(state: State, wish: guard.Cancel) -> Decision:
     if state.closed or state.is_cancelled(wish.run):
         return SEEN
     below = tuple(name for name in state.runs if wish.run in ids.lineage(name))
-    return (
-        guard.Cancelled(run=wish.run, reason=wish.reason, principal=wish.principal, open=below or (wish.run,)),
-    )
+    return (guard.Cancelled(run=wish.run, reason=wish.reason, principal=wish.principal, open=below or (wish.run,)),)
 
 
 def _told(address: subjects.Address, event: guard.Cancelled, name: str) -> Command:

@@ -5,6 +5,7 @@ A pull never asks for more than the puller's free room, so a slow service holds 
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable
 
 import msgspec
@@ -17,6 +18,7 @@ log = structlog.get_logger()
 
 _EXPIRES_S = 30.0
 _RETRY_S = 0.2
+_numbers = itertools.count(1)
 _PULL_OVER = frozenset({404, 408, 409})
 
 
@@ -33,7 +35,8 @@ class Puller:
         self._held = 0
         self._asked: dict[str, int] = {}
         """What each pull may still deliver. The broker serves them in the order they were asked."""
-        self._inbox = f"{bus.prefix}-{stream}-{durable}"
+        self._inbox = f"{bus.prefix}-{stream}-{durable}-{next(_numbers)}"
+        """Nobody else's: what an earlier puller of this durable asked for must not come to this one."""
         self._count = 0
         self._sid = 0
         self._timer: asyncio.TimerHandle | None = None

@@ -1,0 +1,87 @@
+"""The broker alone, with a user for every service: `python -m callboard.server --data DIR`.
+
+For services that run as processes of their own. It provisions the streams, writes each user's URL into
+`<data>/urls/<user>` (readable by their owner alone), makes the system known to the command line, and says when it is
+ready.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from callboard.bus import Bus, layout
+from callboard.bus.users import CLIENT, OPERATOR, TOOL, users
+from callboard.discovery import System, announce, withdraw
+from callboard.logs import configure_logging
+from callboard.server import FolderLock, Server, passwords, start_server
+from callboard.server.config import Plan
+from callboard.settings import Settings, from_environment
+from callboard_contracts.errors import CallboardError
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m callboard.server")
+    parser.add_argument("--data", type=Path, help="folder for streams, passwords and URLs")
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen")
+    parser.add_argument("--port", type=int, default=4222, help="where to listen; 0: any free port")
+    parser.add_argument("--sync", default="always", help="`always`, or an interval such as 2m")
+    parser.add_argument("--http", help="where the gateway will listen, for those who look for it")
+    options = parser.parse_args()
+    configure_logging("server")
+    try:
+        settings = from_environment(data=options.data, http=options.http)
+        asyncio.run(_serve(settings, options.host, options.port, options.sync))
+    except CallboardError as error:
+        sys.exit(f"server: {error.entry.title}: {error}\n{error.entry.advice}")
+
+
+async def _serve(settings: Settings, host: str, port: int, sync: str) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with FolderLock(settings.data) as lock:
+        names = [user.name for user in users()]
+        plan = Plan(
+            store=settings.data / "nats",
+            host=host,
+            port=port,
+            sync=sync,
+            passwords=passwords(settings.data, names),
+            tenant=settings.tenant,
+        )
+        async with start_server(plan, inherit=lock.handle) as server:
+            async with await Bus.connect(server.url_of(OPERATOR), name=OPERATOR) as bus:
+                await layout.provision(bus, settings.groups, settings.ack_wait_s)
+            system = _told(settings, server, names)
+            print("server ready", flush=True)
+            await stop.wait()
+            withdraw(system)
+
+
+def _told(settings: Settings, server: Server, names: list[str]) -> System:
+    """Write down how each user connects, and that the system is here."""
+    folder = settings.data / "urls"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name in names:
+        path = folder / name
+        path.touch(mode=0o600)
+        path.write_text(server.url_of(name))
+    system = System(
+        http=f"http://{settings.http}",
+        nats_client_url=server.url_of(CLIENT),
+        nats_tool_url=server.url_of(TOOL),
+        pid=os.getpid(),
+        data=settings.data,
+        started_ms=time.time_ns() // 1_000_000,
+    )
+    announce(system)
+    return system
+
+
+if __name__ == "__main__":
+    main()
