@@ -104,7 +104,7 @@ def test_every_other_command_does_what_is_said(tmp_path: Path) -> None:
 
 def test_the_services_script_runs_a_process_per_service_that_the_command_line_finds(tmp_path: Path) -> None:
     newcomer = Newcomer(tmp_path)
-    block = _starting([each.strip() for each in BLOCKS], SERVICES).replace("/tmp/callboard-services", "~/.callboard")
+    block = _starting([each.strip() for each in BLOCKS], SERVICES).partition(" ")[0]
     with newcomer.leaves_running(block, "ready: http"):
         assert "table.query" in newcomer.runs("callboard tools")
 

@@ -187,7 +187,7 @@ async def test_another_goal_under_a_used_id_is_set_aside_and_leaves_the_run_alon
 
 async def test_what_a_turn_writes_does_not_grow_with_the_run(system: System) -> None:
     watched = await system.run(objective="forever", limits=Limits(max_turns=49))
-    sizes = {kind: [] for kind in ("run", "tree")}
+    sizes: dict[str, list[int]] = {"run": [], "tree": []}
     for _, subject, record in watched.records:
         if not record.state:
             sizes[subject.split(".")[2]].append(len(wire.encode(record)))

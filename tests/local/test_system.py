@@ -1,4 +1,4 @@
-"""The main job for real: the whole system, the shipped example, and a language model in this process without any key."""
+"""The main job for real: the whole system, the shipped example, and a language model in this process, no key."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

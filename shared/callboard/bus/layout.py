@@ -138,7 +138,8 @@ def _objects(bucket: str) -> dict[str, Any]:
     return _STREAM | {
         "name": f"OBJ_{bucket}",
         "subjects": [f"$O.{bucket}.C.>", f"$O.{bucket}.M.>"],
-        "allow_rollup_hdrs": True,
+        "allow_rollup_hdrs": False,  # untrusted parties publish here: one header would wipe the bucket
+        "deny_delete": True,
     }
 
 

@@ -1,4 +1,8 @@
-"""Blobs and files in the standard JetStream object store format, so that any NATS client reads and writes them.
+"""Blobs and files in the standard JetStream object store format, so that any NATS client reads them.
+
+Writing is for those who know this module: the buckets refuse the roll-up header of the standard's writers, because
+whoever may send it to one subject can wipe the whole bucket. A description is therefore not replaced but followed by a
+newer one, and the last counts.
 
     $O.<bucket>.M.<base64url(name)>       what an object is: size, digest, and the nuid of its chunks
     $O.<bucket>.C.<nuid>                  its chunks
@@ -11,7 +15,7 @@ chunks lies a copy of its description:
     $O.artifacts.C.<owner>.M.<base64url(path)>
 
 So one filter covers all of an owner's content: listing costs what the owner has and not what the bucket has, and a
-purge of it is a purge of the tree. A file that another client wrote can be read, and is not listed.
+purge of it is a purge of the tree.
 
 Nothing is overwritten: a file's former chunks stay until its owner is purged, so a reader under way sees one version.
 """
@@ -39,7 +43,6 @@ _WINDOW = 32
 """Chunks under way at once: 4 MiB."""
 _OWNER = re.compile(r"[A-Za-z0-9_-]{1,160}")
 _DRIVE = re.compile(r"[A-Za-z]:")
-_ROLLUP = {"Nats-Rollup": "sub"}
 _THREAD_BYTES = 1024 * 1024
 
 
@@ -146,12 +149,11 @@ async def list_files(bus: Bus, owner: str) -> list[File]:
     :raises NoAnswer: the broker does not answer.
     """
     subject = f"{_index(_checked(owner))}.*"
-    found: list[File] = []
+    latest: dict[str, Info] = {}
     async for message in reader.scan(bus, f"OBJ_{layout.ARTIFACTS}", subject):
         info = msgspec.json.decode(message.body, type=Info)
-        if not info.deleted:
-            found.append(_file(info, owner))
-    return sorted(found, key=lambda file: file.path)
+        latest[info.name] = info
+    return [_file(info, owner) for _, info in sorted(latest.items()) if not info.deleted]
 
 
 def _checked(owner: str) -> str:
@@ -213,7 +215,7 @@ async def _put_chunks(bus: Bus, bucket: str, name: str, data: bytes, nuid: str) 
 async def _publish_info(bus: Bus, info: Info, *copies: str) -> None:
     body = msgspec.json.encode(info)
     subjects = (f"$O.{info.bucket}.M.{_encoded(info.name)}", *copies)
-    await _all(bus.publish(subject, body, _ROLLUP) for subject in subjects)
+    await _all(bus.publish(subject, body) for subject in subjects)
 
 
 async def _all(publishes: Any) -> None:
