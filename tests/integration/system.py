@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -34,14 +35,28 @@ def new_id() -> str:
     return ids.ulid(int(time.time() * 1000), os.urandom(10))
 
 
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
 @asynccontextmanager
 async def running(
-    url: str, data: Path, script: Any = None, services: dict[str, Serve] = CORE, *, model: str = ""
+    url: str,
+    data: Path,
+    script: Any = None,
+    services: dict[str, Serve] = CORE,
+    *,
+    model: str = "",
+    http: str = "127.0.0.1:0",
 ) -> AsyncIterator["System"]:
     """Run services against a broker, with a scripted model unless another is named, until the block ends."""
     path = data / "script.json"
     path.write_text(json.dumps(script))
-    settings = Settings(nats=url, data=data, model=model or f"scripted:{path}", http="127.0.0.1:0")
+    settings = Settings(nats=url, data=data, model=model or f"scripted:{path}", http=http)
     async with await Bus.connect(url, name="operator") as operator:
         groups = await layout.provision(operator, GROUPS)
         stop = asyncio.Event()

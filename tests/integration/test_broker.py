@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 from pathlib import Path
 
 import pytest
@@ -11,18 +10,11 @@ from callboard.server import start_server
 from callboard.server.config import Plan
 from callboard_contracts import guard, run
 from callboard_contracts.goal import Limits, Submit
-from tests.integration.system import asks, new_id, running, script
+from tests.integration.system import asks, free_port, new_id, running, script
 
 pytestmark = pytest.mark.anyio
 
 SCRIPT = script([*[asks(("calc", {"expression": f"{n}+1"})) for n in range(40)], {"output": "done"}])
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

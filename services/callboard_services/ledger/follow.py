@@ -90,7 +90,8 @@ class Follower:
         """Fold what came, then acknowledge it. What fails is not lost: it is read again from the position."""
         if not self._behind:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), _LINGER_S)
+                async with asyncio.timeout(_LINGER_S):
+                    await self._hurry.wait()
         self._hurry.clear()
         taken, self._held = self._held, []
         try:

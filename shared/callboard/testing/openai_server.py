@@ -75,7 +75,7 @@ class OpenAIServer:
         self.keys: list[str] = []
         """The `authorization` header of each."""
         self.url = ""
-        self._behaviours = list(behaviours) or [Say(text="ok")]
+        self.behaviours = list(behaviours) or [Say(text="ok")]
         self._models = models
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -114,10 +114,10 @@ class OpenAIServer:
             writer.close()
 
     async def _complete(self, writer: asyncio.StreamWriter, headers: dict[str, str], body: dict[str, Any]) -> None:
-        at = min(len(self.requests), len(self._behaviours) - 1)
+        at = min(len(self.requests), len(self.behaviours) - 1)
         self.requests.append(body)
         self.keys.append(headers.get("authorization", ""))
-        match self._behaviours[at]:
+        match self.behaviours[at]:
             case Say() as say if say.streams and body.get("stream"):
                 await _stream(writer, _chunks(say, body["model"]))
             case Say() as say:
