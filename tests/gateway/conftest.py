@@ -11,9 +11,11 @@ import httpx
 import msgspec
 import pytest
 
-from callboard.bus import Bus, layout
+from callboard.bus import Bus, layout, registry
 from callboard.service import Context, Serve
 from callboard.settings import Settings
+from callboard_contracts import names
+from callboard_contracts.tool import Entry, Model, Spec
 from callboard_services.gateway.serve import listen
 from callboard_services.gateway.serve import serve as gateway
 from callboard_services.ledger.serve import serve as ledger
@@ -104,6 +106,9 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+MODEL = Spec(name=names.MODEL, description="A model.", input_schema={"type": "object"}, models=(Model(name="m"),))
+
+
 @asynccontextmanager
 async def site_on(
     url: str, data: Path, *, http: str = "", ledgers: int = 1, url_of: Callable[[str], str] | None = None
@@ -115,6 +120,7 @@ async def site_on(
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(await Bus.connect(url, name="test"))
         await layout.provision(bus, 2)
+        await registry.put_tool(bus, names.MODEL, Entry(spec=MODEL, instances=1))
         client = await stack.enter_async_context(httpx.AsyncClient(base_url=base, timeout=20))
         site = Site(base, bus, settings, client)
         for number in range(ledgers):

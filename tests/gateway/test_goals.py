@@ -18,6 +18,7 @@ from callboard_contracts import ids, subjects, wire
 from callboard_contracts.errors import CATALOGUE
 from callboard_contracts.goal import Submit
 from callboard_contracts.skill import Skill
+from callboard_contracts.tool import Entry, Spec
 from tests.gateway.conftest import Site, free_port
 
 ULID = ids.ulid(1_767_225_600_000, b"0123456789")
@@ -25,6 +26,8 @@ GOAL = {"objective": "What is the total of invoice-7.txt?"}
 
 
 async def test_a_goal_is_stored_before_it_is_accepted(site: Site) -> None:
+    reads = Spec(name="files.read", description="Reads.", input_schema={"type": "object"})
+    await registry.put_tool(site.bus, "files-read", Entry(spec=reads, instances=1))
     answer = await site.post(
         {
             **GOAL,
@@ -67,6 +70,8 @@ BAD: list[tuple[Any, str]] = [
     ({**GOAL, "contract": {"$schema": "http://127.0.0.1:1/schema"}}, "invalid_contract"),
     ({**GOAL, "contract": {"$ref": "file:///etc/passwd"}}, "invalid_contract"),
     ({**GOAL, "tools": ["Shell; rm"]}, "unknown_tool"),
+    ({**GOAL, "tools": ["no.such"]}, "unknown_tool"),
+    ({**GOAL, "model": "no-such"}, "unknown_model"),
     ({**GOAL, "skill": "no-such-skill"}, "unknown_skill"),
     ({**GOAL, "skill": "a.b.>"}, "unknown_skill"),
     ({}, "empty_goal"),

@@ -46,12 +46,15 @@ def _key(request: Request, house: House, principal: str) -> str:
 
 
 async def _check(house: House, goal: submission.Goal) -> None:
-    """Check what depends on the registry; a skill that is not known may have been deployed a moment ago.
+    """Check what depends on the registry; what is not known may have been announced a moment ago.
 
-    :raises CallboardError: `unknown_skill`, `invalid_input`.
+    :raises CallboardError: `unknown_skill`, `unknown_tool`, `unknown_model`, `no_model`, `invalid_input`.
     """
-    if goal.skill and house.registry.facts.skill(goal.skill) is None:
+    try:
+        submission.check_known(goal, house.registry.facts)
+    except CallboardError:
         await house.registry.reload()
+        submission.check_known(goal, house.registry.facts)
     submission.check_input(goal, submission.skill_of(goal, house.registry.facts))
 
 

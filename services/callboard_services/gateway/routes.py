@@ -30,7 +30,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 _GOAL_ERRORS = (
     "invalid_json", "invalid_goal", "invalid_id", "invalid_contract", "invalid_input", "empty_goal", "goal_too_large",
-    "unknown_skill", "unknown_tool", "conflict",
+    "unknown_skill", "unknown_tool", "unknown_model", "no_model", "conflict",
 )  # fmt: skip
 
 ROUTES: tuple[Route, ...] = (

@@ -87,6 +87,20 @@ def skill_of(goal: Goal, facts: Facts) -> Skill | None:
     return found[1]
 
 
+def check_known(goal: Goal, facts: Facts) -> None:
+    """Check that what a goal names is there.
+
+    :raises CallboardError: `unknown_skill`, `unknown_tool`, `unknown_model`, `no_model`.
+    """
+    skill_of(goal, facts)
+    if unknown := [tool for tool in goal.tools or () if tool not in facts.tools]:
+        raise CallboardError("unknown_tool", f"There is no tool {', '.join(unknown)[:200]!r}.")
+    if facts.model("") is None:
+        raise CallboardError("no_model", "No model can be asked.")
+    if facts.model(goal.model) is None:
+        raise CallboardError("unknown_model", f"There is no model {goal.model[:80]!r}.")
+
+
 def check_input(goal: Goal, skill: Skill | None) -> None:
     """Check the input against the skill's schema.
 

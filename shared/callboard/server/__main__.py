@@ -19,6 +19,7 @@ from callboard.discovery import System, announce, withdraw
 from callboard.logs import configure_logging
 from callboard.server import FolderLock, Server, passwords, start_server
 from callboard.server.config import Plan
+from callboard.service import fail
 from callboard.settings import Settings, from_environment
 from callboard_contracts.errors import CallboardError
 
@@ -37,7 +38,7 @@ def main() -> None:
         settings = from_environment(data=options.data, http=options.http)
         asyncio.run(_serve(settings, options.host, options.port, options.sync))
     except CallboardError as error:
-        sys.exit(f"server: {error.entry.title}: {error}\n{error.entry.advice}")
+        sys.exit(fail("server", error))
 
 
 async def _serve(settings: Settings, host: str, port: int, sync: str) -> None:
