@@ -25,9 +25,12 @@ class Catalogue:
     :param choices: the default first. :param variables: where keys are found.
     """
 
-    def __init__(self, choices: Sequence[known.Choice], table: Prices, variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, choices: Sequence[known.Choice], table: Prices, variables: Mapping[str, str], data: Path | None = None
+    ) -> None:
         self._choices = {choice.name: choice for choice in choices}
         self._variables = variables
+        self._data = data
         self._open: dict[tuple[str, str], Provider] = {}
         self.models = tuple(entry(choice, table) for choice in choices)
 
@@ -48,7 +51,7 @@ class Catalogue:
         """
         where = (choice.kind, choice.url or choice.target if choice.kind != "litellm" else "")
         if where not in self._open:
-            self._open[where] = _opened(choice, self._variables)
+            self._open[where] = _opened(choice, self._variables, self._data)
         return self._open[where]
 
     def spec(self) -> tool.Spec:
@@ -69,17 +72,20 @@ class Catalogue:
             await provider.aclose()
 
 
-async def open_catalogue(named: Sequence[str], variables: Mapping[str, str], prices: str = "") -> Catalogue:
+async def open_catalogue(
+    named: Sequence[str], variables: Mapping[str, str], prices: str = "", data: Path | None = None
+) -> Catalogue:
     """Look around and return the models there are: those that are named first, then what was found.
 
-    :param prices: the operator's table of prices, a file; empty: none.
+    :param prices: the operator's table of prices, a file; empty: none. :param data: the folder with model files.
     :raises CallboardError: `unknown_model`, `no_model`, or `invalid_request` for a table or script.
     """
     table = await environment.read_prices(prices)
-    choices = choose.models(named, await environment.gather(variables, table))
-    catalogue = Catalogue(choices, table, variables)
+    found = await environment.gather(variables, table)
+    choices = choose.models(named, found, environment.kept(data) if found.local else ())
+    catalogue = Catalogue(choices, table, variables, data)
     for choice in choices:
-        if choice.kind == "scripted":
+        if choice.kind in ("scripted", "local"):  # a name that stands for nothing is told now, not at the first goal
             catalogue.provider(choice)
     return catalogue
 
@@ -107,7 +113,7 @@ def _known_as(choice: known.Choice) -> str:
             return ""
 
 
-def _opened(choice: known.Choice, variables: Mapping[str, str]) -> Provider:
+def _opened(choice: known.Choice, variables: Mapping[str, str], data: Path | None) -> Provider:
     match choice.kind:
         case "openai":
             return OpenAI(choice.url, variables.get(choice.key, "") if choice.key else "")
@@ -116,7 +122,7 @@ def _opened(choice: known.Choice, variables: Mapping[str, str]) -> Provider:
         case "scripted":
             return _scripted(Path(choice.target))
         case "local":
-            provider: Provider = importlib.import_module(environment.LOCAL).open_provider(choice.target)
+            provider: Provider = importlib.import_module(environment.LOCAL).open_provider(choice.target, data)
             return provider
 
 

@@ -10,12 +10,14 @@ from callboard_contracts.errors import CallboardError
 from callboard_services.models.known import DEFAULTS, OPENAI_URL, SCRIPTED_WINDOW, Choice, Environment, Served, Server
 
 
-def models(named: Sequence[str], env: Environment) -> tuple[Choice, ...]:
+def models(named: Sequence[str], env: Environment, kept: Sequence[str] = ()) -> tuple[Choice, ...]:
     """Return every model that can be asked, the default first, each once.
 
+    :param kept: names of model files on disk, which come last.
     :raises CallboardError: `unknown_model` for a name, or `no_model` when there is nothing.
     """
-    found = {choice.name: choice for choice in (*(resolve(name, env) for name in named), *detected(env))}
+    wanted, last = ([resolve(name, env) for name in some] for some in (named, kept))
+    found = {choice.name: choice for choice in (*wanted, *detected(env), *last)}
     if not found:
         raise CallboardError(
             "no_model", "no provider's key is set, no local server answers, no local model is installed"

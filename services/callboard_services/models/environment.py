@@ -9,6 +9,7 @@ import anyio
 import httpx
 import msgspec
 
+from callboard import models_store
 from callboard_contracts.errors import CallboardError
 from callboard_services.models import known, prices
 
@@ -100,3 +101,8 @@ def _context(one: _One) -> int:
     """Return how many tokens a model reads, in the words of vLLM, OpenRouter or llama.cpp; 0: it does not say."""
     told = one.meta.get("n_ctx") if isinstance(one.meta, dict) else None
     return next((size for size in (one.max_model_len, one.context_length, told) if isinstance(size, int)), 0)
+
+
+def kept(data: Path | None) -> tuple[str, ...]:
+    """Return the names of the model files in a data folder."""
+    return tuple(f"local/{one.name}" for one in models_store.stored(data)) if data is not None else ()

@@ -46,7 +46,9 @@ async def _first_catalogue(context: Context) -> Catalogue | None:
     """
     settings = context.settings
     try:
-        return await open_catalogue([settings.model] if settings.model else [], os.environ, settings.prices)
+        return await open_catalogue(
+            [settings.model] if settings.model else [], os.environ, settings.prices, settings.data
+        )
     except CallboardError as error:
         if settings.model or error.code != "no_model":
             raise
@@ -61,7 +63,7 @@ async def _found_later(context: Context) -> Catalogue | None:
             async with asyncio.timeout(_LOOK_AGAIN_S):
                 await context.stop.wait()
         with contextlib.suppress(CallboardError):
-            return await open_catalogue([], os.environ, context.settings.prices)
+            return await open_catalogue([], os.environ, context.settings.prices, context.settings.data)
     return None
 
 

@@ -27,7 +27,7 @@ class FolderLock:
     def __enter__(self) -> Self:
         """Take the lock.
 
-        :raises CallboardError: `already_running`, naming who holds it, or `invalid_request`: no such folder can be made.
+        :raises CallboardError: `already_running`, naming who holds it, or `invalid_request`, it cannot be made.
         """
         try:
             self._data.mkdir(parents=True, exist_ok=True, mode=0o700)

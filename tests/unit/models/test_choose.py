@@ -1,10 +1,12 @@
 """Which model a name stands for, what it costs, and what is found when nobody names one."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from callboard import models_store
 from callboard.testing.openai_server import OpenAIServer
 from callboard_contracts import tool
 from callboard_contracts.errors import CallboardError
@@ -173,3 +175,19 @@ async def test_a_script_that_cannot_be_read_stops_the_service_and_not_a_run(tmp_
     with pytest.raises(CallboardError) as caught:
         await catalogue.open_catalogue([f"scripted:{tmp_path / 'none.json'}"], {})
     assert caught.value.code == "invalid_request"
+
+
+@pytest.mark.anyio
+async def test_a_model_file_that_was_pulled_can_be_asked_by_its_name_and_comes_last(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp")
+    source = tmp_path / "mine.gguf"
+    source.write_bytes(b"GGUF")
+    models_store.pull(tmp_path, str(source), sha256(b"GGUF").hexdigest())
+    opened = await catalogue.open_catalogue(["local"], {}, data=tmp_path)
+    names = [model.name for model in opened.models]
+    assert (names[0], names[-1]) == ("local", "local/mine")
+    opened.provider(opened.find("local/mine")[1])
+    with pytest.raises(CallboardError) as caught:
+        await catalogue.open_catalogue(["local/none"], {}, data=tmp_path)
+    assert caught.value.code == "unknown_model"
+    await opened.aclose()
