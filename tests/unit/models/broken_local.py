@@ -14,5 +14,5 @@ class Broken:
     async def aclose(self) -> None: ...
 
 
-def open_provider(name: str) -> Broken:
+def open_provider(name: str, _data: object = None) -> Broken:
     return Broken(name)
