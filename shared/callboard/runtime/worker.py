@@ -6,7 +6,6 @@ ever dropped because of it.
 """
 
 import asyncio
-import base64
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
@@ -17,10 +16,10 @@ import structlog
 from callboard import crash
 from callboard.actor import Actor, Command, Dead, Input, Seen
 from callboard.bus import Bus, BusError, Conflict, Delivery, PublishTimeout, Puller, ack, nak, objects, term
+from callboard.dead_letters import bury
 from callboard.runtime.journal import Held, Journal
 from callboard.runtime.timers import arm
 from callboard_contracts import subjects, wire
-from callboard_contracts.dead import Letter
 from callboard_contracts.journal import Event, Record
 from callboard_contracts.registry import Facts
 from callboard_contracts.run import Armed
@@ -289,33 +288,8 @@ class Worker(Generic[S]):
         """Copy a message to the dead letters with its reason, then take it out of circulation."""
         log.warning("dead letter", actor=self._actor.name, subject=delivery.subject, code=dead.code, reason=dead.reason)
         try:
-            await bury(self._bus, self._actor.name, delivery, dead, cause)
+            await bury(self._bus, self._actor.name, delivery, dead.code, dead.reason, cause)
             term(self._bus, delivery)
         except BusError:
             nak(self._bus, delivery, 1.0)
         puller.done()
-
-
-async def bury(bus: Bus, service: str, delivery: Delivery, dead: Dead, cause: str = "") -> None:
-    """Copy a message to the dead letters of its tenant.
-
-    :raises BusError: it could not be stored; deliver it again.
-    """
-    try:
-        body, encoded = delivery.body.decode(), False
-    except UnicodeDecodeError:
-        body, encoded = base64.b64encode(delivery.body).decode(), True
-    letter = Letter(
-        service=service,
-        subject=delivery.stored_subject,
-        code=dead.code,
-        reason=dead.reason[:1000],
-        stream=delivery.stream,
-        seq=delivery.seq,
-        id=cause or delivery.id,
-        body=body,
-        base64=encoded,
-    )
-    tenant = delivery.stored_subject.split(".")[1]
-    headers = {wire.ID: f"dead:{delivery.stream}@{delivery.seq}", wire.TYPE: wire.type_of(Letter)}
-    await bus.publish(subjects.dead(tenant, service), wire.encode(letter), headers)

@@ -5,7 +5,6 @@ whatever the tool does. When the process dies, the broker delivers what it held 
 """
 
 import asyncio
-import base64
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -27,11 +26,12 @@ from callboard.bus import (
     term,
 )
 from callboard.bus.micro import Announcement, announce
+from callboard.dead_letters import bury
 from callboard.tools import attempt
 from callboard.tools.attempt import Order, Undecodable
 from callboard.tools.clock import BrokerClock
 from callboard.tools.tool import Tool
-from callboard_contracts import dead, names, subjects, wire
+from callboard_contracts import names, subjects, wire
 from callboard_contracts.call import Completed, Failed, Result
 
 log = structlog.get_logger()
@@ -199,27 +199,8 @@ class Executor:
             pause_s = min(2.0, pause_s * 2)
 
     async def _bury(self, message: Delivery, code: str, reason: str) -> None:
-        await self._bus.publish(subjects.dead(message.subject.split(".")[1], _SERVICE), _letter(message, code, reason))
+        await bury(self._bus, _SERVICE, message, code, reason)
         log.error("dead letter", subject=message.subject, seq=message.seq, code=code, reason=reason)
-
-
-def _letter(message: Delivery, code: str, reason: str) -> bytes:
-    try:
-        body, binary = message.body.decode(), False
-    except UnicodeDecodeError:
-        body, binary = base64.b64encode(message.body).decode(), True
-    letter = dead.Letter(
-        service=_SERVICE,
-        subject=message.subject,
-        code=code,
-        reason=reason,
-        stream=message.stream,
-        seq=message.seq,
-        id=message.id,
-        body=body,
-        base64=binary,
-    )
-    return wire.encode(letter)
 
 
 def _account(served: _Served, order: Order, result: Result | None, seconds: float) -> None:
