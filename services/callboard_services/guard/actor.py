@@ -4,7 +4,7 @@ It reads the records of the tree's runs: an acceptance opens a run, calls are gr
 order, settlements turn reservations into costs, an ending closes. A grant is event and command in one message.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,8 +15,9 @@ from callboard_contracts import guard, ids, names, run, subjects
 from callboard_contracts.errors import CallboardError
 from callboard_contracts.journal import Event, Record
 from callboard_contracts.registry import Facts
-from callboard_contracts.run import IN_FULL
 from callboard_services.guard.checks import check
+from callboard_services.guard.commands import commands
+from callboard_services.guard.settling import close, settle
 from callboard_services.guard.state import State, evolve, fold
 
 
@@ -60,12 +61,8 @@ class Guard:
         return "refusal" if isinstance(events[-1], guard.Refused) else type(events[-1]).__name__.lower()
 
     def commands(self, address: subjects.Address, record: Record) -> Sequence[Command]:
-        """Return what follows: grants that share a record are sent one by one, refusals are results."""
-        granted = [event for event in record.events if isinstance(event, guard.Granted)]
-        sent = [_send(address, event) for event in granted] if len(granted) > 1 else []
-        refused = [_refusal(address, event) for event in record.events if isinstance(event, guard.Refused)]
-        cancelled = [event for event in record.events if isinstance(event, guard.Cancelled)]
-        return sent + refused + [_told(address, event, name) for event in cancelled for name in event.open]
+        """Return what follows from a record."""
+        return commands(address, record)
 
     def needs(self, body: Any) -> Sequence[str]:
         """Return the arguments that are kept elsewhere: they are checked before the grant."""
@@ -90,7 +87,7 @@ def _on(state: State, event: Event, message: Input, facts: Facts) -> list[Event]
         case run.Called():
             return _called(state, event, message, facts)
         case run.Ended():
-            return _close(state, message.address.run, event)
+            return close(state, message.address.run, event)
         case _:
             return []
 
@@ -101,12 +98,6 @@ def _cancel(state: State, wish: guard.Cancel) -> Decision:
         return SEEN
     below = tuple(name for name in state.runs if wish.run in ids.lineage(name))
     return (guard.Cancelled(run=wish.run, reason=wish.reason, principal=wish.principal, open=below or (wish.run,)),)
-
-
-def _told(address: subjects.Address, event: guard.Cancelled, name: str) -> Command:
-    where = subjects.Address.of_run(address.tenant, name).at("in", "cancel")
-    body = run.Cancel(reason=event.reason, principal=event.principal)
-    return Command(str(where), f"cancel:{event.run}:{name}", body)
 
 
 def _open(state: State, event: run.Accepted) -> list[Event]:
@@ -132,7 +123,7 @@ def _called(state: State, event: run.Called, message: Input, facts: Facts) -> li
     known = state.runs.get(message.address.run)
     if known is not None and event.turn <= known.turn:
         return []
-    found: list[Event] = _settle(state, event.settled)
+    found: list[Event] = settle(state, event.settled)
     state = fold(state, found)
     for call in event.calls:
         decided = _decide_call(state, call, message, facts)
@@ -161,44 +152,3 @@ def _decide_call(state: State, call: calls.Call, message: Input, facts: Facts) -
 
 def _arguments(call: calls.Call, message: Input) -> Any:
     return msgspec.json.decode(message.blobs[call.arguments_ref]) if call.arguments_ref else call.arguments
-
-
-def _settle(state: State, settled: Sequence[run.Settlement]) -> list[Event]:
-    entries = tuple(_entry(state, entry) for entry in settled if entry[0] in state.reserved)
-    return [guard.Settled(entries=entries)] if entries else []
-
-
-def _entry(state: State, entry: run.Settlement) -> run.Settlement:
-    kept = state.reserved[entry[0]]
-    return (entry[0], kept.micro_usd, kept.tokens) if entry[1] == IN_FULL else entry
-
-
-def _close(state: State, name: str, event: run.Ended) -> list[Event]:
-    """Settle what the run knows; what never answered is committed in full, so that no cost is lost."""
-    if name not in state.runs:
-        return []
-    unanswered = tuple((call, IN_FULL, 0) for call in _unanswered(state, name, event))
-    found = _settle(state, (*event.settled, *unanswered))
-    after = fold(state, found)
-    closed = guard.Closed(
-        run=name, committed_micro_usd=after.committed_micro_usd, tokens=after.tokens, calls=after.calls
-    )
-    return [*found, closed]
-
-
-def _unanswered(state: State, name: str, event: run.Ended) -> Iterator[str]:
-    told = {call for call, _, _ in event.settled}
-    for call in state.reserved:
-        if call not in told and (ids.run_of(call) == name or "-" not in name):
-            yield call
-
-
-def _send(address: subjects.Address, event: guard.Granted) -> Command:
-    where = subjects.Address.of_tree(address.tenant, ids.run_of(event.call.id))
-    subject = where.at("send", f"call.{names.token(event.call.tool)}.{event.call.id}")
-    return Command(str(subject), event.call.id, Record(causes=(event.call.id,), events=(event,)), once=True)
-
-
-def _refusal(address: subjects.Address, event: guard.Refused) -> Command:
-    body = calls.Refused(call=event.call, code=event.code, message=event.message)
-    return Command(subjects.result(address.tenant, event.call), event.call, body)
