@@ -1,6 +1,5 @@
 """The entry point: parses, runs the command, turns every error into one sentence and an exit code."""
 
-import importlib.metadata
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -29,7 +28,7 @@ def application() -> App:
         name="callboard",
         help=_HELP,
         help_epilogue="Exit codes: 0 completed, 1 internal error, 2 usage, 3 failed or unachievable, 4 cancelled.",
-        version=lambda: importlib.metadata.version("callboard"),
+        version=_version,
         version_flags=["--version"],
         help_format="plaintext",
         print_error=False,
@@ -41,6 +40,12 @@ def application() -> App:
         module, _, found = target.partition(":")
         app.command(f"callboard.cli.{module}:{found or module}", name=name, help=text)
     return app
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("callboard")
 
 
 def main(tokens: Sequence[str] | None = None) -> NoReturn:
