@@ -17,7 +17,7 @@ from callboard.bus.objects import get_blob, put_blob, put_file
 from callboard.server import start_server
 from callboard.server.config import Plan
 from callboard.testing.records import BusSink, Costs, Play
-from callboard_contracts import dead, goal, ids, run, subjects, wire
+from callboard_contracts import dead, goal, guard, ids, run, subjects, wire
 from callboard_contracts.skill import Skill
 from callboard_contracts.tool import Entry, Model, Spec
 from callboard_services.gateway.routes import ROUTES
@@ -266,3 +266,17 @@ async def test_pages_bring_all_they_need_and_run_nothing_else(site: Site, path: 
     assert found.suspicious == []
     for writing in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
         assert writing not in answer.text
+
+
+async def test_a_run_that_waits_or_runs_can_be_told_to_end_and_an_unknown_one_cannot(site: Site) -> None:
+    run = (await site.post({"objective": "wait"})).json()["run"]
+    answer = await site.http.post(f"/v1/runs/{run}/cancel", json={"reason": "enough"})
+    assert (answer.status_code, answer.json()["run"]) == (202, run)
+    control = str(subjects.Address.of_tree("default", run).at("in", "control"))
+    stored = await reader.last(site.bus, layout.journal_of(run, 2), control)
+    assert stored is not None
+    assert wire.decode(stored.body, guard.Cancel) == guard.Cancel(run=run, reason="enough", principal="local")
+    unknown = await site.http.post("/v1/runs/01ARZ3NDEKTSV4RRFFQ69G5FAV/cancel")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_run")
+    wrong = await site.http.post(f"/v1/runs/{run}/cancel", json={"why": "x"})
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid_request")

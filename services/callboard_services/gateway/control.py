@@ -8,12 +8,11 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from callboard.bus import reader
 from callboard_contracts import guard, subjects, wire
 from callboard_contracts.errors import CallboardError
 from callboard_services.gateway.bodies import decode, json, read
-from callboard_services.gateway.house import House, house_of, principal_of
-from callboard_services.gateway.runs import run_of
+from callboard_services.gateway.house import house_of, principal_of
+from callboard_services.gateway.runs import check_known, run_of
 
 _MOST = 4096
 
@@ -29,15 +28,9 @@ async def cancel(request: Request) -> Response:
     house, run = house_of(request), run_of(request)
     body = await read(request, _MOST, CallboardError("invalid_request", "The body is larger than 4 KiB."))
     wish = decode(body, Cancellation, "invalid_request") if body else Cancellation()
-    await _known(house, run)
+    await check_known(house, run)
     word = guard.Cancel(run=run, reason=wish.reason, principal=principal_of(request))
     where = subjects.Address.of_tree(house.tenant, run).at("in", "control")
     headers = {wire.ID: f"cancel:{run}:{secrets.token_hex(4)}", wire.TYPE: wire.type_of(guard.Cancel)}
     await house.bus.publish(str(where), wire.encode(word), headers)
     return json({"run": run, "status_url": f"/v1/runs/{run}"}, 202)
-
-
-async def _known(house: House, run: str) -> None:
-    fence = subjects.Address.of_run(house.tenant, run).fence
-    if await reader.last(house.bus, house.journal_of(run), fence) is None:
-        raise CallboardError("unknown_run", f"There is no run {run!r}.")
