@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from callboard.client import Client
+from callboard.settings import Settings
+from callboard_services.embedded.run import Options
+from callboard_services.embedded.run import running as embedded
 from tests.conftest import empty_broker
 from tests.integration.processes import Process
-from tests.integration.system import System, asks, running, script
+from tests.integration.system import System, asks, free_port, running, script
 
 pytestmark = pytest.mark.anyio
 HERE = Path(__file__).parent
@@ -62,3 +66,30 @@ async def test_a_tool_without_our_packages_is_used_by_the_next_turn(system: Syst
     finally:
         await tool.stop()
     assert watched.ended.output == "Bern: 21 °C"
+
+
+async def until_listed(client: Client, name: str) -> None:
+    async with asyncio.timeout(2):  # what the README promises
+        while not any(tool["name"] == name and tool["instances"] for tool in await client.tools()):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_both_join_a_system_whose_broker_gives_each_only_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "script.json"
+    path.write_text(json.dumps(SCRIPT))
+    settings = Settings(data=tmp_path / "data", model=f"scripted:{path}", http=f"127.0.0.1:{free_port()}")
+    async with embedded(Options(settings=settings)) as found, Client(found.system.http) as client:
+        command = [sys.executable, str(HERE / "weather_tool.py"), found.system.nats_tool_url]
+        tool = Process("weather", await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE))
+        await tool.ready()
+        try:
+            goal = json.dumps({"objective": "weather in Bern"})
+            await until_listed(client, "weather.now")
+            watching = [sys.executable, str(HERE / "watch_goal.py"), found.system.nats_client_url, goal]
+            watcher = await asyncio.create_subprocess_exec(*watching, stdout=asyncio.subprocess.PIPE)
+            out, _ = await asyncio.wait_for(watcher.communicate(), 30)
+        finally:
+            await tool.stop()
+    assert watcher.returncode == 0
+    events = [event for line in out.splitlines() for event in json.loads(line)["events"]]
+    assert [event["output"] for event in events if event["type"] == "run.ended.v1"] == ["Bern: 21 °C"]
