@@ -85,7 +85,7 @@ async def test_both_join_a_system_whose_broker_gives_each_only_its_own(tmp_path:
         try:
             goal = json.dumps({"objective": "weather in Bern"})
             await until_listed(client, "weather.now")
-            watching = [sys.executable, str(HERE / "watch_goal.py"), found.system.nats_client_url, goal]
+            watching = [sys.executable, str(HERE / "watch_goal.py"), found.system.nats_client_url, goal, "_", "2"]
             watcher = await asyncio.create_subprocess_exec(*watching, stdout=asyncio.subprocess.PIPE)
             out, _ = await asyncio.wait_for(watcher.communicate(), 30)
         finally:
