@@ -15,7 +15,19 @@ import structlog
 
 from callboard import crash
 from callboard.actor import Actor, Command, Dead, Input, Seen
-from callboard.bus import Bus, BusError, Conflict, Delivery, PublishTimeout, Puller, ack, nak, objects, term
+from callboard.bus import (
+    Bus,
+    BusError,
+    Conflict,
+    Delivery,
+    PublishRefused,
+    PublishTimeout,
+    Puller,
+    ack,
+    nak,
+    objects,
+    term,
+)
 from callboard.dead_letters import bury
 from callboard.runtime.journal import Held, Journal
 from callboard.runtime.timers import arm
@@ -137,7 +149,10 @@ class Worker(Generic[S]):
                 await self._turns(key, batch)
             except BusError as error:
                 log.warning("turn not recorded", actor=self._actor.name, key=key, detail=str(error))
-                self._failed(key, batch)
+                if _for_good(error):
+                    await self._apart(key, batch, error)
+                else:
+                    self._failed(key, batch)
             except Exception as error:
                 log.exception("turn failed", actor=self._actor.name, key=key)
                 await self._apart(key, batch, error)
@@ -151,7 +166,7 @@ class Worker(Generic[S]):
             waiting.puller.done()
 
     async def _apart(self, key: str, batch: Sequence[_Waiting], error: Exception) -> None:
-        """A bug of ours: one input must not hold up the others, so each gets a turn alone."""
+        """A bug of ours, or a record that nobody stores: it must not hold up the others, so each gets a turn alone."""
         self._cache.pop(key, None)
         if len(batch) == 1:
             await self._poisoned(key, batch[0], error)
@@ -164,7 +179,7 @@ class Worker(Generic[S]):
 
     async def _poisoned(self, key: str, waiting: _Waiting, error: Exception) -> None:
         """Deliver it again, in the hope that it was not the input; in the end set it aside with the reason."""
-        if waiting.delivery.delivered < MAX_DELIVERIES:
+        if waiting.delivery.delivered < MAX_DELIVERIES and not _for_good(error):
             self._failed(key, [waiting])
             return
         dead = Dead("poison", f"{type(error).__name__}: {error}")
@@ -293,3 +308,8 @@ class Worker(Generic[S]):
         except BusError:
             nak(self._bus, delivery, 1.0)
         puller.done()
+
+
+def _for_good(error: Exception) -> bool:
+    """Whether the broker will never take what an input leads to, such as a record that is too large."""
+    return isinstance(error, PublishRefused) and not error.retry
