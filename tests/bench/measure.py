@@ -79,6 +79,14 @@ class Used:
 
 
 async def journal(bus: Bus, groups: int) -> tuple[int, int]:
-    """Return how many messages and bytes the journal holds."""
+    """Return how many messages and bytes the journal holds, once nothing more is added: trees close after their end."""
+    before, found = (-1, -1), await _stored(bus, groups)
+    while found != before:
+        await asyncio.sleep(0.3)
+        before, found = found, await _stored(bus, groups)
+    return found
+
+
+async def _stored(bus: Bus, groups: int) -> tuple[int, int]:
     states = [(await bus.api(f"STREAM.INFO.{layout.journal(group)}"))["state"] for group in range(groups)]
     return sum(state["messages"] for state in states), sum(state["bytes"] for state in states)
