@@ -5,12 +5,13 @@ A tool author needs neither URL nor password: an argument wins, then CALLBOARD_N
 
 import contextlib
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from callboard.settings import from_environment
+from callboard.settings import Settings, from_environment
 
 FILE = "system.json"
 
@@ -30,6 +31,23 @@ class System(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Its data folder, which holds this file."""
     started_ms: int = 0
     version: str = ""
+
+
+def described(settings: Settings, url_of: Callable[[str], str]) -> System:
+    """Return the system that this process runs. :param url_of: gives the broker's URL with a user's credentials."""
+    from importlib.metadata import version
+
+    from callboard.bus.users import CLIENT, TOOL  # here, because whoever only looks for a system needs no broker
+
+    return System(
+        http=f"http://{settings.http}",
+        nats_client_url=url_of(CLIENT),
+        nats_tool_url=url_of(TOOL),
+        pid=os.getpid(),
+        data=settings.data,
+        started_ms=time.time_ns() // 1_000_000,
+        version=version("callboard"),
+    )
 
 
 def system(data: Path) -> System | None:

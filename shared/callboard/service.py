@@ -85,10 +85,16 @@ def _parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-async def _until_signalled(name: str, serve: Serve, settings: Settings) -> None:
+def stop_when_told() -> asyncio.Event:
+    """Return an event that SIGTERM and Ctrl-C set, from within a running loop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _until_signalled(name: str, serve: Serve, settings: Settings) -> None:
+    stop = stop_when_told()
     await run(name, serve, settings, stop, lambda: print(f"{name} ready", flush=True))

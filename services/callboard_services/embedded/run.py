@@ -7,9 +7,7 @@ import asyncio
 import contextlib
 import importlib
 import importlib.metadata
-import os
 import socket
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -20,8 +18,8 @@ import structlog
 
 from callboard import service, skills
 from callboard.bus import Bus, layout, reader
-from callboard.bus.users import CLIENT, OPERATOR, TOOL, users
-from callboard.discovery import System, announce, withdraw
+from callboard.bus.users import OPERATOR, users
+from callboard.discovery import System, announce, described, withdraw
 from callboard.server import FolderLock, Server, passwords, start_server
 from callboard.server.config import Plan
 from callboard.settings import Settings
@@ -99,7 +97,7 @@ async def running(options: Options) -> AsyncIterator[Running]:
         lock = stack.enter_context(FolderLock(settings.data))
         url_of = await _broker(stack, options, lock.handle)
         await _prepare(url_of(OPERATOR), settings, loaded)
-        system = _system(settings, url_of)
+        system = described(settings, url_of)
         found = Running(system)
         try:
             _start(found, options.only, settings, url_of)
@@ -149,18 +147,6 @@ async def _prepare(url: str, settings: Settings, loaded: Sequence[skills.Folder]
         for folder in loaded:
             digest = await skills.deploy(bus, folder)
             log.info("skill deployed", skill=folder.skill.name, digest=digest[:12])
-
-
-def _system(settings: Settings, url_of: Callable[[str], str]) -> System:
-    return System(
-        http=f"http://{settings.http}",
-        nats_client_url=url_of(CLIENT),
-        nats_tool_url=url_of(TOOL),
-        pid=os.getpid(),
-        data=settings.data,
-        started_ms=time.time_ns() // 1_000_000,
-        version=importlib.metadata.version("callboard"),
-    )
 
 
 def _start(found: Running, only: frozenset[str], settings: Settings, url_of: Callable[[str], str]) -> None:

@@ -19,19 +19,7 @@ def read_record(delivery: Delivery) -> Input:
     where = subjects.Subject.parse(delivery.stored_subject)
     address = subjects.Address.of_tree(where.address.tenant, where.address.run)
     body = wire.decode(delivery.body, guard.Cancel if where.kind == "control" else Record)
-    return Input(
-        delivery.id or f"{delivery.stream}@{delivery.seq}",
-        address,
-        body,
-        delivery.seq,
-        delivery.time_ms,
-        {},
-        _trace(delivery),
-    )
-
-
-def _trace(delivery: Delivery) -> str:
-    return delivery.headers.get(wire.TRACE, "")
+    return Input(delivery.cause, address, body, delivery.seq, delivery.time_ms, {}, delivery.traceparent)
 
 
 async def serve(context: Context) -> None:

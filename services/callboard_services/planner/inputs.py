@@ -54,13 +54,11 @@ def read_input(delivery: Delivery) -> Input:
     type_ = _TYPES.get(where.kind)
     if type_ is None:
         raise ValueError(f"a run does not take {where.kind!r}")
-    return _input(delivery, where.address, wire.decode(delivery.body, type_), delivery.id)
+    return _input(delivery, where.address, wire.decode(delivery.body, type_), delivery.cause)
 
 
 def _input(delivery: Delivery, address: subjects.Address, body: Any, cause: str) -> Input:
-    fallback = f"{delivery.stream}@{delivery.seq}"
-    trace = delivery.headers.get(wire.TRACE, "")
-    return Input(cause or fallback, address, body, delivery.seq, delivery.time_ms, {}, trace)
+    return Input(cause, address, body, delivery.seq, delivery.time_ms, {}, delivery.traceparent)
 
 
 def _digest(skill: str, goal: Submit) -> str:

@@ -68,6 +68,16 @@ class Delivery:
         return self.headers.get(wire.ID, "")
 
     @property
+    def cause(self) -> str:
+        """What a record names as its cause: the `ce-id`, or where the message is stored when it has none."""
+        return self.id or f"{self.stream}@{self.seq}"
+
+    @property
+    def traceparent(self) -> str:
+        """The W3C trace it belongs to, empty when it brings none."""
+        return self.headers.get(wire.TRACE, "")
+
+    @property
     def _tokens(self) -> list[str]:
         if self._ack is None:
             tokens = self.reply.split(".")

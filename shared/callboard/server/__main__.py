@@ -7,19 +7,16 @@ ready.
 
 import argparse
 import asyncio
-import os
-import signal
 import sys
-import time
 from pathlib import Path
 
 from callboard.bus import Bus, layout
-from callboard.bus.users import CLIENT, OPERATOR, TOOL, users
-from callboard.discovery import System, announce, withdraw
+from callboard.bus.users import OPERATOR, users
+from callboard.discovery import System, announce, described, withdraw
 from callboard.logs import configure_logging
 from callboard.server import FolderLock, Server, passwords, start_server
 from callboard.server.config import Plan
-from callboard.service import fail
+from callboard.service import fail, stop_when_told
 from callboard.settings import Settings, from_environment
 from callboard_contracts.errors import CallboardError
 
@@ -42,9 +39,7 @@ def main() -> None:
 
 
 async def _serve(settings: Settings, host: str, port: int, sync: str) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_when_told()
     with FolderLock(settings.data) as lock:
         names = [user.name for user in users()]
         plan = Plan(
@@ -72,14 +67,7 @@ def _told(settings: Settings, server: Server, names: list[str]) -> System:
         path = folder / name
         path.touch(mode=0o600)
         path.write_text(server.url_of(name))
-    system = System(
-        http=f"http://{settings.http}",
-        nats_client_url=server.url_of(CLIENT),
-        nats_tool_url=server.url_of(TOOL),
-        pid=os.getpid(),
-        data=settings.data,
-        started_ms=time.time_ns() // 1_000_000,
-    )
+    system = described(settings, server.url_of)
     announce(system)
     return system
 

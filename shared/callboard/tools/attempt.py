@@ -63,7 +63,7 @@ def read(message: Delivery, tool: str) -> Order:
         raise Undecodable("the record holds no grant")
     if granted.call.tool != tool:
         raise Undecodable(f"the grant is for {granted.call.tool}")
-    return Order(address.tenant, granted, message.delivered, message.headers.get(wire.TRACE, ""))
+    return Order(address.tenant, granted, message.delivered, message.traceparent)
 
 
 class _Decided(Exception):  # noqa: N818 - no error: what comes of a call that does not run

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ import structlog
 from callboard.bus import Bus, BusError, hide_password, layout
 from callboard.discovery import tool_url
 from callboard.logs import configure_logging
-from callboard.service import Context
+from callboard.service import Context, stop_when_told
 from callboard.settings import Settings, from_environment
 from callboard.tools.executor import serving
 from callboard.tools.tool import Tool
@@ -53,11 +52,7 @@ def _flag() -> str:
 
 
 async def _until_signalled(tools: Sequence[Tool], settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, stop.set)
+    stop = stop_when_told()
     async with await Bus.connect(settings.nats, name="tools") as bus:
         groups = await _groups(bus, stop)
         if groups:
