@@ -16,6 +16,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     arguments_ref: str = ""
     """The digest of the arguments in the blob store when they are over 32 KiB; then `arguments` is absent."""
     timeout_s: float = 60.0
+    again: str = ""
+    """The call that failed and that a person had made again, with the same arguments, as this one."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -24,6 +24,21 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     """How deep sub-agents may nest; 0 forbids them."""
     max_runs: int = 128
     """How many runs the tree may have."""
+    start_timeout_s: float | None = None
+    """How long the goal may wait until a planner takes it; None: as long as it takes."""
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Where a run takes up one that ended: the model reads that run's records up to `seq` before its own."""
+
+    of: str
+    """The run that ended. It stays as it is."""
+    turn: int = 0
+    """Its last turn that counts; 0: none, the run begins anew."""
+    seq: int = 0
+    """The sequence of that turn's last record, in the journal of that run."""
+    tokens: int = 0
+    """An estimate of the prompt that those records make."""
 
 
 class Submit(msgspec.Struct, tag="goal.submit.v1", frozen=True, kw_only=True, omit_defaults=True):
@@ -48,6 +63,8 @@ class Submit(msgspec.Struct, tag="goal.submit.v1", frozen=True, kw_only=True, om
     """Who acts. Stamped by the gateway from the key; a bare publisher's own word counts for nothing more."""
     labels: dict[str, str] = {}
     """Words to find the run by."""
+    retry: Retry | None = None
+    """The run that this one takes up again."""
 
 
 class Delegate(msgspec.Struct, tag="goal.delegate.v1", frozen=True, kw_only=True, omit_defaults=True):

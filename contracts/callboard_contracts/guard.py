@@ -17,6 +17,8 @@ class Opened(msgspec.Struct, tag="guard.opened.v1", frozen=True, kw_only=True, o
     """The tools it may use, never more than its parent may; absent: every tool."""
     parent: str = ""
     skill_digest: str = ""
+    paused: int = 0
+    """The number of the pause that is in force for it, of which the run is told; 0: none."""
 
 
 class Settled(msgspec.Struct, tag="guard.settled.v1", frozen=True, kw_only=True, omit_defaults=True):
@@ -49,11 +51,46 @@ class Refused(msgspec.Struct, tag="guard.refused.v1", frozen=True, kw_only=True,
     message: str
 
 
+class Held(msgspec.Struct, tag="guard.held.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """Calls are neither granted nor refused yet; they reserve nothing, and every check is made when they go on."""
+
+    run: str
+    turn: int
+    source: int
+    """The journal sequence of the run's record that asked for them."""
+    calls: tuple[str, ...]
+    reason: str
+    """`paused`."""
+
+
 class Cancel(msgspec.Struct, tag="guard.cancel.v1", frozen=True, kw_only=True, omit_defaults=True):
     """End a run and all its descendants. Published by the gateway to the tree's `in.control`."""
 
     run: str
     reason: str = ""
+    principal: str = ""
+
+
+class Pause(msgspec.Struct, tag="guard.pause.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """Stop a run and its descendants at their next step. Published by the gateway to the tree's `in.control`."""
+
+    run: str
+    reason: str = ""
+    principal: str = ""
+
+
+class Resume(msgspec.Struct, tag="guard.resume.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """Let a run that was paused go on, with its descendants. Published by the gateway to the tree's `in.control`."""
+
+    run: str
+    principal: str = ""
+
+
+class Steer(msgspec.Struct, tag="guard.steer.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """Tell the models of a run and its descendants something. Published by the gateway to the tree's `in.control`."""
+
+    run: str
+    text: str
     principal: str = ""
 
 
@@ -67,8 +104,59 @@ class Cancelled(msgspec.Struct, tag="guard.cancelled.v1", frozen=True, kw_only=T
     """The runs that are told."""
 
 
+class Paused(msgspec.Struct, tag="guard.paused.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """A run and its descendants get no grant until it is resumed."""
+
+    id: str
+    """The `ce-id` of the wish: said again, it changes nothing."""
+    run: str
+    nth: int
+    """How many pauses and resumptions the tree has had, with this one."""
+    reason: str = ""
+    principal: str = ""
+    open: tuple[str, ...] = ()
+    """The runs that are told."""
+
+
+class Resumed(msgspec.Struct, tag="guard.resumed.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """A run and its descendants go on; what was held is decided in the same record."""
+
+    id: str
+    run: str
+    nth: int
+    """How many pauses and resumptions the tree has had, with this one."""
+    principal: str = ""
+    open: tuple[str, ...] = ()
+    """The runs that are told."""
+
+
+class Steered(msgspec.Struct, tag="guard.steered.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """What a person said to a run and its descendants."""
+
+    id: str
+    run: str
+    text: str
+    principal: str = ""
+    open: tuple[str, ...] = ()
+    """The runs that are told."""
+
+
+class Closing(msgspec.Struct, tag="guard.closing.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """A run ended while calls had not answered. Their late results still settle, until a time (ms since 1970)."""
+
+    run: str
+    until_ms: int
+    calls: tuple[str, ...] = ()
+
+
+class Armed(msgspec.Struct, tag="guard.armed.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """The tree's one timer is set (ms since 1970)."""
+
+    at_ms: int
+
+
 class Closed(msgspec.Struct, tag="guard.closed.v1", frozen=True, kw_only=True, omit_defaults=True):
-    """A run of the tree ended; for the root, so did the tree, and this is its bill."""
+    """A run of the tree ended and is settled; for the root, so is the tree, and this is its bill."""
 
     run: str
     committed_micro_usd: MicroUsd = 0
@@ -76,4 +164,6 @@ class Closed(msgspec.Struct, tag="guard.closed.v1", frozen=True, kw_only=True, o
     calls: int = 0
 
 
-Event = Opened | Settled | Granted | Refused | Cancelled | Closed
+Control = Cancel | Pause | Resume | Steer
+"""What may be said to a tree."""
+Event = Opened | Settled | Granted | Refused | Held | Cancelled | Paused | Resumed | Steered | Closing | Armed | Closed

@@ -20,6 +20,8 @@ class Record(msgspec.Struct, tag="journal.record.v1", frozen=True, kw_only=True,
     """The revision of the registry that the decision saw."""
     state: msgspec.Raw = msgspec.Raw(b"")
     """Every so often: the actor's state after this record, from which a reader may start."""
+    link: str = ""
+    """The digest of the actor's record before this one, as it was stored: who changes one breaks all that follow."""
     genesis: int = 0
     """With `state`: the sequence of the actor's first record, which a snapshot does not repeat."""
 

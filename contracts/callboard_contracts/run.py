@@ -97,6 +97,48 @@ class Deferred(msgspec.Struct, tag="run.deferred.v1", frozen=True, kw_only=True,
     message: str = ""
 
 
+class Paused(msgspec.Struct, tag="run.paused.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """The run takes results and begins nothing. Its clocks stand still."""
+
+    at_ms: int
+    nth: int
+    """The number of this pause or resumption in the tree: an older one that comes later changes nothing."""
+    reason: str = ""
+    principal: str = ""
+
+
+class Resumed(msgspec.Struct, tag="run.resumed.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """The run goes on. Its deadlines moved by the time it was paused."""
+
+    at_ms: int
+    nth: int
+    """The number of this pause or resumption in the tree."""
+    principal: str = ""
+
+
+class Steered(msgspec.Struct, tag="run.steered.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """A person said something that the model reads before its next answer counts."""
+
+    id: str
+    """The `ce-id` of the wish."""
+    text: str
+    principal: str = ""
+
+
+class Retried(msgspec.Struct, tag="run.retried.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """A person wants a call that failed to be made again; it is proposed at the next step."""
+
+    id: str
+    """The `ce-id` of the wish."""
+    call: str
+    tool: str
+    arguments: Any = None
+    arguments_ref: str = ""
+    """The digest of the arguments in the blob store when they are over 32 KiB; then `arguments` is absent."""
+    timeout_s: float = 60.0
+    principal: str = ""
+
+
 class Armed(msgspec.Struct, tag="run.armed.v1", frozen=True, kw_only=True, omit_defaults=True):
     """The run's one timer is set to its earliest deadline (ms since 1970)."""
 
@@ -129,9 +171,42 @@ class Cancel(msgspec.Struct, tag="run.cancel.v1", frozen=True, kw_only=True, omi
     principal: str = ""
 
 
+class Pause(msgspec.Struct, tag="run.pause.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """Stop at the next step: from a person, through the guard."""
+
+    nth: int
+    """The number of this pause or resumption in the tree."""
+    reason: str = ""
+    principal: str = ""
+
+
+class Resume(msgspec.Struct, tag="run.resume.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """Go on: from a person, through the guard."""
+
+    nth: int
+    """The number of this pause or resumption in the tree."""
+    principal: str = ""
+
+
+class Steer(msgspec.Struct, tag="run.steer.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """Tell the model something: from a person, through the guard."""
+
+    text: str
+    principal: str = ""
+
+
+class Retry(msgspec.Struct, tag="run.retry.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """Make a call again that failed. Published by the gateway to the run's `in.signal`."""
+
+    call: str
+    source: int
+    """The sequence of the run's record that asked for it."""
+    principal: str = ""
+
+
 class Wake(msgspec.Struct, tag="run.wake.v1", frozen=True, kw_only=True, omit_defaults=True):
-    """The run's one timer came due. A timer that the state does not expect is ignored."""
+    """The actor's one timer came due. A timer that the state does not expect is ignored."""
 
 
-Event = Accepted | Refused | Took | Noted | Called | Deferred | Armed | Ended
-Signal = Cancel | Wake
+Event = Accepted | Refused | Took | Noted | Called | Deferred | Paused | Resumed | Steered | Retried | Armed | Ended
+Signal = Cancel | Pause | Resume | Steer | Retry | Wake

@@ -30,16 +30,33 @@ MESSAGES: Final[tuple[type[msgspec.Struct], ...]] = (
     run.Noted,
     run.Called,
     run.Deferred,
+    run.Paused,
+    run.Resumed,
+    run.Steered,
+    run.Retried,
     run.Armed,
     run.Ended,
     run.Cancel,
+    run.Pause,
+    run.Resume,
+    run.Steer,
+    run.Retry,
     run.Wake,
     guard.Opened,
     guard.Settled,
     guard.Granted,
     guard.Refused,
+    guard.Held,
     guard.Cancel,
+    guard.Pause,
+    guard.Resume,
+    guard.Steer,
     guard.Cancelled,
+    guard.Paused,
+    guard.Resumed,
+    guard.Steered,
+    guard.Closing,
+    guard.Armed,
     guard.Closed,
     journal.Record,
     call.Completed,
@@ -85,4 +102,7 @@ def decode(body: bytes, type_: Any) -> Any:
     decoder = _decoders.get(type_)
     if decoder is None:
         decoder = _decoders[type_] = msgspec.json.Decoder(type_)
-    return decoder.decode(body)
+    try:
+        return decoder.decode(body)
+    except RecursionError:
+        raise msgspec.DecodeError("it is nested too deep") from None

@@ -46,6 +46,19 @@ class Loud:
         assert body
         return ()
 
+    def reads(self, state: int, body: Any) -> Sequence[int]:
+        assert body
+        assert state >= 0
+        return ()
+
+    def timer_ms(self, state: int) -> int:
+        assert state >= 0
+        return 0
+
+    def finished(self, state: int) -> bool:
+        assert state >= 0
+        return False
+
     def snapshot(self, state: int) -> bytes:
         return wire.encode(state)
 
@@ -71,7 +84,7 @@ async def test_a_record_that_the_broker_never_takes_is_a_dead_letter_at_once_and
 ) -> None:
     async with await Bus.connect(fresh_broker, name="test") as bus:
         await layout.provision(bus, 1)
-        worker: Worker[int] = Worker(bus, 1, Loud(), [Source(layout.journal(0), "planner", read)], Facts)
+        worker: Worker[int] = Worker(bus, 1, Loud(), [Source(layout.journal(0), "planner", read, 0)], Facts)
         address = subjects.Address.of_run("acme", new_id())
         sizes = [10, 2_000_000, 20]
         for number, size in enumerate(sizes):
@@ -93,7 +106,7 @@ async def test_a_state_that_is_read_back_is_the_fold_of_every_record_across_snap
         address = subjects.Address.of_run("acme", new_id())
         for number in range(50):
             await bus.publish(str(address.at("in", "signal")), b"3", {wire.ID: f"i{number}"})
-            worker: Worker[int] = Worker(bus, 1, Loud(), [Source(layout.journal(0), "planner", read)], Facts)
+            worker: Worker[int] = Worker(bus, 1, Loud(), [Source(layout.journal(0), "planner", read, 0)], Facts)
             await worker.start()
             await until_told(worker, address, number + 1)
             await worker.stop()

@@ -18,6 +18,7 @@ from callboard_contracts.skill import Skill
 
 TREE = "01K0000000000000000000000A"
 CALL = f"{TREE}-1-0"
+OWNED = frozenset({"planner", "guard"})
 JOURNAL = layout.journal_of(TREE, GROUPS)
 RUN = subjects.Address.of_run(TENANT, TREE)
 GUARD = subjects.Address.of_tree(TENANT, TREE)
@@ -92,6 +93,21 @@ async def test_no_service_purges_deletes_or_changes_a_stream(bus_of: dict[str, B
     await settle(bus)
     assert await stored(bus_of["operator"]) == before
     assert not (await bus_of["operator"].api(f"CONSUMER.INFO.{JOURNAL}.guard")).get("paused", False)
+
+
+@pytest.mark.parametrize("name", EVERYBODY)
+async def test_only_the_ledger_takes_messages_out_and_only_of_what_it_archives(
+    bus_of: dict[str, Bus], name: str
+) -> None:
+    bus, operator = bus_of[name], bus_of["operator"]
+    artifact, setting = f"$O.{layout.ARTIFACTS}.C.{TREE}.claim.x", f"$KV.{layout.SKILLS}.x"
+    planted = {subject: (await operator.publish(subject, b"x")).stream for subject in (str(RUN), artifact, setting)}
+    for subject, stream in planted.items():
+        body = msgspec.json.encode({"filter": subject})
+        bus.send(f"$JS.API.STREAM.PURGE.{stream}", body, reply=f"{bus.prefix}.0")
+    await settle(bus)
+    left = [subject for subject, stream in planted.items() if await reader.last(operator, stream, subject)]
+    assert left == ([setting] if name == "ledger" else list(planted))
 
 
 @pytest.mark.parametrize("name", EVERYBODY)
@@ -264,7 +280,7 @@ async def pulled(bus: Bus, stream: str, durable: str, count: int) -> list[Delive
         found.append(message)
         ack(bus, message)
 
-    puller = Puller(bus, stream, durable, take)
+    puller = Puller(bus, stream, durable, take, priority=0 if durable in OWNED and stream == JOURNAL else None)
     await puller.start()
     await eventually(lambda: len(found) >= count)
     await puller.stop()
@@ -342,12 +358,20 @@ async def test_the_registry_is_followed_by_everybody_who_needs_it(bus_of: dict[s
 
 
 async def test_the_registrar_hears_from_whoever_announces_himself(bus_of: dict[str, Bus]) -> None:
-    names = ["planner", "guard", "tools", "gateway", "models", "memory", "tool"]
+    names = ["planner", "guard", "tools", "models", "memory", "tool"]
     said = [await announce(bus_of[name], name=name, version="1.0.0", description="d") for name in names]
     answers = await bus_of["tools"].gather("$SRV.INFO", b"", window_s=0.3)
     assert sorted(msgspec.json.decode(answer.body)["name"] for answer in answers) == sorted(names)
     for announcement in said:
         await announcement.stop()
+
+
+async def test_the_gateway_counts_who_serves_a_tool_in_whatever_account(bus_of: dict[str, Bus]) -> None:
+    said = [await announce(bus_of[name], name="calc", version="1.0.0", description="d") for name in ("tools", "tool")]
+    assert len(await bus_of["gateway"].gather("$SRV.PING.calc", b"", window_s=0.3)) == 2
+    for announcement in said:
+        await announcement.stop()
+    assert await bus_of["gateway"].gather("$SRV.PING.calc", b"", window_s=0.3) == []
 
 
 @pytest.mark.parametrize("name", EXECUTORS)

@@ -1,5 +1,6 @@
 """Builders for given–when–then: a goal, a registry, and a run or tree that has taken some turns."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -46,9 +47,17 @@ def goal(**changes: Any) -> Submit:
     return msgspec.structs.replace(Submit(id=RUN, objective="say hello"), **changes)
 
 
-def message(body: Any, *, cause: str = "x", seq: int = 1, now: int = NOW, name: str = RUN) -> Input:
+def message(
+    body: Any,
+    *,
+    cause: str = "x",
+    seq: int = 1,
+    now: int = NOW,
+    name: str = RUN,
+    records: Mapping[int, Record] | None = None,
+) -> Input:
     """Return an input to a run."""
-    return Input(cause, subjects.Address.of_run("acme", name), body, seq, now)
+    return Input(cause, subjects.Address.of_run("acme", name), body, seq, now, records=records or {})
 
 
 class RunOf:
@@ -62,9 +71,11 @@ class RunOf:
         submit = submit or goal()
         self.started = self.take(Start(goal=submit, digest="d", parent=parent))
 
-    def take(self, body: Any, now: int = NOW) -> tuple[Event, ...] | Seen | Dead:
+    def take(
+        self, body: Any, now: int = NOW, *, cause: str = "x", records: Mapping[int, Record] | None = None
+    ) -> tuple[Event, ...] | Seen | Dead:
         """Decide one message and fold what it caused."""
-        decision = self.actor.decide(self.state, message(body, now=now), self.facts)
+        decision = self.actor.decide(self.state, message(body, now=now, cause=cause, records=records), self.facts)
         if isinstance(decision, tuple):
             for event in decision:
                 self.state = self.actor.evolve(self.state, event)
@@ -120,9 +131,18 @@ class TreeOf:
         """Decide one record of a run and fold what it caused."""
         return self.takes(Record(causes=("x",), events=events), name=name)
 
-    def takes(self, body: object, *, name: str = RUN) -> tuple[Event, ...] | Seen | Dead:
+    def takes(
+        self,
+        body: object,
+        *,
+        name: str = RUN,
+        cause: str = "x",
+        now: int = NOW,
+        records: Mapping[int, Record] | None = None,
+    ) -> tuple[Event, ...] | Seen | Dead:
         """Decide one message and fold what it caused."""
-        decision = self.actor.decide(self.state, message(body, name=name), self.facts)
+        given = message(body, name=name, cause=cause, now=now, records=records)
+        decision = self.actor.decide(self.state, given, self.facts)
         if isinstance(decision, tuple):
             for event in decision:
                 self.state = self.actor.evolve(self.state, event)

@@ -118,10 +118,10 @@ def test_an_overrun_is_booked_and_not_hidden() -> None:
 def test_the_end_of_the_root_closes_the_tree_with_its_bill() -> None:
     tree = TreeOf()
     tree.proposes(asks())
-    found = tree.reads(run.Ended(status="failed", settled=(), open=(f"{RUN}-1-0",)))
+    found = tree.reads(run.Ended(status="completed", settled=((f"{RUN}-1-0", 700, 900),)))
     assert isinstance(found, tuple)
-    assert found[-1] == guard.Closed(run=RUN, committed_micro_usd=1000, tokens=1000, calls=1)
-    assert results_of(tree.proposes(echo(turn=2), turn=2)) == ["cancelled"]
+    assert found[-1] == guard.Closed(run=RUN, committed_micro_usd=700, tokens=900, calls=1)
+    assert tree.proposes(echo(turn=2), turn=2) == []
 
 
 def test_tokens_and_calls_have_limits_of_their_own() -> None:

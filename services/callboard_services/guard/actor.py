@@ -5,20 +5,28 @@ order, settlements turn reservations into costs, an ending closes. A grant is ev
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from callboard.actor import SEEN, Command, Dead, Decision, Input
-from callboard_contracts import call as calls
-from callboard_contracts import guard, ids, names, run, subjects
-from callboard_contracts.errors import CallboardError
+from callboard_contracts import guard, names, run, subjects
 from callboard_contracts.journal import Event, Record
 from callboard_contracts.registry import Facts
-from callboard_services.guard.checks import check
-from callboard_services.guard.commands import commands
-from callboard_services.guard.settling import close, settle
-from callboard_services.guard.state import State, evolve, fold
+from callboard_services.guard.commands import alone, commands
+from callboard_services.guard.control import cancelled, control, released
+from callboard_services.guard.deciding import decide_call
+from callboard_services.guard.evolve import evolve, fold
+from callboard_services.guard.settling import end, late, settle, wake
+from callboard_services.guard.state import State
+
+_KINDS: Final[dict[type, str]] = {
+    guard.Granted: "calls",
+    guard.Refused: "refusal",
+    guard.Paused: "pause",
+    guard.Resumed: "resumption",
+    guard.Steered: "steering",
+}
 
 
 class Guard:
@@ -37,28 +45,27 @@ class Guard:
 
     def decide(self, state: State, message: Input, facts: Facts) -> Decision:
         """Decide every call that a run's record proposes."""
-        if isinstance(message.body, guard.Cancel):
-            return _cancel(state, message.body)
-        if not isinstance(message.body, Record):
-            return Dead("undecodable", f"a tree does not take {type(message.body).__name__}")
-        found: list[Event] = []
-        for event in message.body.events:
-            new = _on(state, event, message, facts)
-            state = fold(state, new)
-            found += new
-        return tuple(found) or SEEN
+        match message.body:
+            case Record():
+                return _read(state, message.body, message, facts)
+            case guard.Cancel() | guard.Pause() | guard.Resume() | guard.Steer():
+                return control(state, message.body, message, facts)
+            case run.Wake():
+                return tuple(wake(state, message.time_ms)) or SEEN
+            case other:
+                return Dead("undecodable", f"a tree does not take {type(other).__name__}")
 
     def lane(self, events: Sequence[Event]) -> str:
         """Return the kind of a record: a lone grant is the command that its tool's executors pull.
 
         No kind is also one of a run's: on live, where both meet, the kind alone tells what it is.
         """
-        granted = [event for event in events if isinstance(event, guard.Granted)]
-        if len(granted) == 1:
-            return f"call.{names.token(granted[0].call.tool)}"
-        if granted:
-            return "calls"
-        return "refusal" if isinstance(events[-1], guard.Refused) else type(events[-1]).__name__.lower()
+        lone = alone(events)
+        if lone is not None:
+            return f"call.{names.token(lone.call.tool)}"
+        said: list[Event] = [event for event in events if isinstance(event, guard.Cancelled | guard.Resumed)]
+        told = said or [event for event in events if not isinstance(event, guard.Armed)] or events
+        return _KINDS.get(type(told[-1]), type(told[-1]).__name__.lower())
 
     def commands(self, address: subjects.Address, record: Record) -> Sequence[Command]:
         """Return what follows from a record."""
@@ -71,6 +78,18 @@ class Guard:
         called = [event for event in body.events if isinstance(event, run.Called)]
         return [call.arguments_ref for event in called for call in event.calls if call.arguments_ref]
 
+    def reads(self, state: State, body: Any) -> Sequence[int]:
+        """Return the records whose calls go on when a run is resumed."""
+        return released(state, body.run) if isinstance(body, guard.Resume) else ()
+
+    def timer_ms(self, state: State) -> int:
+        """Return when the tree's timer is due: when the first run that ended waits no longer."""
+        return min((kept.until_ms for kept in state.runs.values() if kept.ended), default=0)
+
+    def finished(self, state: State) -> bool:
+        """Tell whether the tree is closed."""
+        return state.closed
+
     def snapshot(self, state: State) -> bytes:
         """Return the whole state: it is bounded by the tree's open runs and calls."""
         return msgspec.json.encode(state)
@@ -80,75 +99,69 @@ class Guard:
         return msgspec.json.decode(snapshot, type=State)
 
 
+def _read(state: State, record: Record, message: Input, facts: Facts) -> Decision:
+    if state.is_over(message.address.run):
+        return SEEN
+    found: list[Event] = []
+    for event in record.events:
+        new = _on(state, event, message, facts)
+        state = fold(state, new)
+        found += new
+    return tuple(found) or SEEN
+
+
 def _on(state: State, event: Event, message: Input, facts: Facts) -> list[Event]:
     match event:
         case run.Accepted():
             return _open(state, event)
         case run.Called():
             return _called(state, event, message, facts)
+        case run.Took():
+            return late(state, event)
         case run.Ended():
-            return close(state, message.address.run, event)
+            return end(state, message.address.run, event, message.time_ms)
         case _:
             return []
 
 
-def _cancel(state: State, wish: guard.Cancel) -> Decision:
-    """Stop a run and its descendants: also one that has no record yet, or whose children are still to come."""
-    if state.closed or state.is_cancelled(wish.run):
-        return SEEN
-    below = tuple(name for name in state.runs if wish.run in ids.lineage(name))
-    return (guard.Cancelled(run=wish.run, reason=wish.reason, principal=wish.principal, open=below or (wish.run,)),)
-
-
 def _open(state: State, event: run.Accepted) -> list[Event]:
     name = event.goal.id
+    if name in state.runs or name in state.cancelled:
+        return []
     if state.is_cancelled(name):
-        return [guard.Cancelled(run=name, reason="its parent was cancelled", open=(name,))]
-    if name in state.runs or state.closed or (event.parent and name not in state.reserved):
+        return [cancelled(state, name, "its parent was cancelled")]
+    if state.closed or (event.parent and name not in state.reserved):
         return []
     parent = state.runs.get(event.parent)
-    if event.parent and parent is None:
+    if event.parent and (parent is None or parent.ended):
         return []
     tools = event.tools
     if parent is not None and parent.tools is not None:
         tools = parent.tools if tools is None else tuple(tool for tool in tools if tool in parent.tools)
     return [
         guard.Opened(
-            run=name, limits=event.goal.limits, tools=tools, parent=event.parent, skill_digest=event.skill_digest
+            run=name,
+            limits=event.goal.limits,
+            tools=tools,
+            parent=event.parent,
+            skill_digest=event.skill_digest,
+            paused=state.nth if state.is_paused(name) else 0,
         )
     ]
 
 
 def _called(state: State, event: run.Called, message: Input, facts: Facts) -> list[Event]:
-    known = state.runs.get(message.address.run)
+    name = message.address.run
+    known = state.runs.get(name)
     if known is not None and event.turn <= known.turn:
         return []
     found: list[Event] = settle(state, event.settled)
     state = fold(state, found)
+    tools = [call.id for call in event.calls if call.tool != names.MODEL]
+    if tools and state.is_paused(name) and not state.is_cancelled(name):
+        return [*found, guard.Held(run=name, turn=event.turn, source=message.seq, calls=tuple(tools), reason="paused")]
     for call in event.calls:
-        decided = _decide_call(state, call, message, facts)
+        decided = decide_call(state, call, message.seq, message, facts)
         state = evolve(state, decided)
         found.append(decided)
     return found
-
-
-def _decide_call(state: State, call: calls.Call, message: Input, facts: Facts) -> guard.Granted | guard.Refused:
-    run_ = state.runs.get(message.address.run)
-    try:
-        worst = check(state, run_, call, _arguments(call, message), facts)
-    except CallboardError as error:
-        return guard.Refused(call=call.id, tool=call.tool, code=error.code, message=f"{error.entry.title}: {error}")
-    return guard.Granted(
-        call=call,
-        source=message.seq,
-        expires_ms=message.time_ms + int(call.timeout_s * 1000),
-        reserved_micro_usd=worst.micro_usd,
-        reserved_tokens=worst.tokens,
-        unpriced=worst.unpriced,
-        skill_digest=run_.skill_digest if run_ else "",
-        depth=ids.depth_of(call.id),
-    )
-
-
-def _arguments(call: calls.Call, message: Input) -> Any:
-    return msgspec.json.decode(message.blobs[call.arguments_ref]) if call.arguments_ref else call.arguments

@@ -29,8 +29,10 @@ def check(state: State, run: Run | None, call: Call, arguments: Any, facts: Fact
     """
     if state.is_cancelled(ids.run_of(call.id)):
         raise CallboardError("cancelled", "the run was cancelled")
-    if state.closed or run is None:
+    if state.closed or run is None or run.ended:
         raise CallboardError("cancelled", "the run has ended")
+    if state.is_paused(ids.run_of(call.id)):
+        raise CallboardError("paused", "it goes on when it is resumed")
     spec = _known(run, call, facts)
     if call.tool != names.MODEL and (problems := violations(spec.input_schema, arguments)):
         raise CallboardError("arguments_invalid", "; ".join(problems))

@@ -1,17 +1,31 @@
-"""Settling: a reservation ends once, with what the call cost or in full. The end of a run settles what is left."""
+"""Settling: a reservation ends once, with what the call cost or in full. All pure.
 
-from collections.abc import Iterator, Sequence
+A run that ends with calls that have not answered is *closing*: their late results still settle, until the last of
+their grants and a grace are over. What has not answered by then is committed in full, and the run is closed.
+"""
+
+from collections.abc import Iterable, Sequence
 
 from callboard_contracts import guard, ids, run
 from callboard_contracts.journal import Event
 from callboard_contracts.run import IN_FULL
-from callboard_services.guard.state import State, fold
+from callboard_services.guard.control import orphaned
+from callboard_services.guard.evolve import fold
+from callboard_services.guard.state import State
+
+GRACE_MS = 10_000
+"""How long after its grant expired a call may still answer."""
 
 
 def settle(state: State, settled: Sequence[run.Settlement]) -> list[Event]:
-    """Return the settlement of the calls that still have a reservation."""
+    """Return the settlement of the calls that still have a reservation; a sub-agent nobody waits for is cancelled."""
     entries = tuple(_entry(state, entry) for entry in settled if entry[0] in state.reserved)
-    return [guard.Settled(entries=entries)] if entries else []
+    if not entries:
+        return []
+    given_up = [call for call, cost, _ in settled if cost == IN_FULL and call in state.reserved]
+    agents = [call for call in given_up if state.reserved[call].agent]
+    late = [event for call in agents for event in _unwanted(state, call)]
+    return [guard.Settled(entries=entries), *late]
 
 
 def _entry(state: State, entry: run.Settlement) -> run.Settlement:
@@ -19,21 +33,61 @@ def _entry(state: State, entry: run.Settlement) -> run.Settlement:
     return (entry[0], kept.micro_usd, kept.tokens) if entry[1] == IN_FULL else entry
 
 
-def close(state: State, name: str, event: run.Ended) -> list[Event]:
-    """Settle what the run knows; what never answered is committed in full, so that no cost is lost."""
-    if name not in state.runs:
+def _unwanted(state: State, child: str) -> list[Event]:
+    if state.is_cancelled(child):
         return []
-    unanswered = tuple((call, IN_FULL, 0) for call in _unanswered(state, name, event))
-    found = settle(state, (*event.settled, *unanswered))
+    told = tuple(name for name in state.runs if child in ids.lineage(name)) or (child,)
+    return [guard.Cancelled(run=child, reason="the run that asked for it waits no longer", open=told)]
+
+
+def end(state: State, name: str, event: run.Ended, now_ms: int) -> list[Event]:
+    """Return what follows from a run's ending."""
+    if name not in state.runs or state.runs[name].ended:
+        return []
+    found = settle(state, event.settled)
+    found += orphaned(fold(state, found), name, "the run that asked for it ended")
     after = fold(state, found)
-    closed = guard.Closed(
-        run=name, committed_micro_usd=after.committed_micro_usd, tokens=after.tokens, calls=after.calls
-    )
-    return [*found, closed]
+    waiting = tuple(owed(after, name))
+    if not waiting:
+        return [*found, closed(after, name)]
+    until_ms = max(now_ms, *(after.reserved[call].expires_ms for call in waiting)) + GRACE_MS
+    closing = guard.Closing(run=name, until_ms=until_ms, calls=waiting)
+    return [*found, closing, *armed(fold(after, [closing]))]
 
 
-def _unanswered(state: State, name: str, event: run.Ended) -> Iterator[str]:
-    told = {call for call, _, _ in event.settled}
-    for call in state.reserved:
-        if call not in told and (ids.run_of(call) == name or "-" not in name):
-            yield call
+def late(state: State, took: run.Took) -> list[Event]:
+    """Return what follows from results that came after their run had given them up or ended."""
+    entries = tuple((r.call, r.cost_micro_usd, r.input_tokens + r.output_tokens) for r in took.results if r.late)
+    found = settle(state, entries)
+    return [*found, *_closed_now(fold(state, found))] if found else []
+
+
+def wake(state: State, now_ms: int) -> list[Event]:
+    """Return what follows when the tree's timer comes due: what never answered is committed in full."""
+    due = [name for name, kept in state.runs.items() if kept.ended and kept.until_ms <= now_ms]
+    calls = dict.fromkeys(call for name in due for call in owed(state, name))
+    found = settle(state, tuple((call, IN_FULL, 0) for call in calls))
+    found += _closed_now(fold(state, found))
+    return [*found, *armed(fold(state, found))] if found else []
+
+
+def armed(state: State) -> list[Event]:
+    """Set the timer for the run that closes first."""
+    until = [kept.until_ms for kept in state.runs.values() if kept.ended]
+    return [guard.Armed(at_ms=min(until))] if until else []
+
+
+def owed(state: State, name: str) -> Iterable[str]:
+    """Return the calls that a run still waits for: its own, for the root those of the whole tree."""
+    return (call for call in state.reserved if "-" not in name or ids.run_of(call) == name)
+
+
+def closed(state: State, name: str) -> guard.Closed:
+    """Return the bill."""
+    return guard.Closed(run=name, committed_micro_usd=state.committed_micro_usd, tokens=state.tokens, calls=state.calls)
+
+
+def _closed_now(state: State) -> list[Event]:
+    """Close what waits for nothing more, the root last."""
+    ready = [name for name, kept in state.runs.items() if kept.ended and not any(owed(state, name))]
+    return [closed(state, name) for name in sorted(ready, key=len, reverse=True)]

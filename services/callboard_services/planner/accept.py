@@ -22,6 +22,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     skill: str = ""
     digest: str = ""
     parent: str = ""
+    waited_ms: int = 0
+    """How long it lay in the queue before a planner took it, by the broker's clock."""
 
 
 def delegated(call: str, arguments: Any, digest: str) -> Start:
@@ -50,6 +52,7 @@ def accept(start: Start, facts: Facts, now_ms: int, traceparent: str) -> run.Acc
     :raises CallboardError: why the goal cannot be started.
     """
     goal = start.goal
+    _check_waited(start)
     digest, skill = _skill(start.skill, facts)
     contract = goal.contract or (skill.contract if skill else None) or _STRING
     _check(goal, skill, contract)
@@ -68,6 +71,13 @@ def accept(start: Start, facts: Facts, now_ms: int, traceparent: str) -> run.Acc
         deadline_ms=now_ms + int(goal.limits.timeout_s * 1000),
         traceparent=traceparent,
     )
+
+
+def _check_waited(start: Start) -> None:
+    most = start.goal.limits.start_timeout_s
+    if most is not None and start.waited_ms > most * 1000:
+        waited = f"it waited {start.waited_ms / 1000:.1f} s, and was to be taken within {most:g} s"
+        raise CallboardError("start_timeout", waited)
 
 
 def _skill(name: str, facts: Facts) -> tuple[str, Skill | None]:
@@ -89,6 +99,10 @@ def _check(goal: Submit, skill: Skill | None, contract: dict[str, Any]) -> None:
     limits = goal.limits
     if limits.max_turns < 1 or limits.max_calls < 1 or limits.max_tokens < 1 or not 0 < limits.timeout_s <= 3.2e7:
         raise CallboardError("invalid_goal", "every limit is at least 1, a timeout at most a year")
+    if limits.start_timeout_s is not None and limits.start_timeout_s <= 0:
+        raise CallboardError("invalid_goal", "start_timeout_s is more than 0")
+    if goal.retry is not None and not ids.is_run(goal.retry.of):
+        raise CallboardError("invalid_goal", f"retry.of {goal.retry.of[:80]!r} is no run")
 
 
 def _tools(goal: Submit, skill: Skill | None, facts: Facts) -> tuple[str, ...] | None:

@@ -15,10 +15,11 @@ from callboard_contracts.call import Completed, Failed, Lost, Refused
 from callboard_contracts.errors import CallboardError
 from callboard_contracts.journal import Event, Record
 from callboard_contracts.registry import Facts
-from callboard_services.planner import steps
+from callboard_services.planner import control, steps
 from callboard_services.planner.accept import Start, accept
+from callboard_services.planner.evolve import evolve, fold
 from callboard_services.planner.observe import take
-from callboard_services.planner.state import State, evolve, fold
+from callboard_services.planner.state import State
 from callboard_services.planner.timer import armed, wake
 
 
@@ -61,6 +62,18 @@ class Planner:
         reference = body.output.get("output_ref", "") if body.output.get("type") == "model.answer.v1" else ""
         return (reference,) if reference else ()
 
+    def reads(self, state: State, body: Any) -> Sequence[int]:  # noqa: ARG002 - the wish says it
+        """Return the record that asked for a call which is to be made again."""
+        return (body.source,) if isinstance(body, run.Retry) else ()
+
+    def timer_ms(self, state: State) -> int:
+        """Return when the run's timer is due; the clocks of a paused run stand still."""
+        return 0 if state.ended or state.paused_ms else state.armed_ms
+
+    def finished(self, state: State) -> bool:
+        """Tell whether the run ended."""
+        return state.ended
+
     def snapshot(self, state: State) -> bytes:
         """Return the state without the goal, which the first record holds."""
         return msgspec.json.encode(msgspec.structs.replace(state, accepted=None))
@@ -68,7 +81,9 @@ class Planner:
     def restore(self, snapshot: bytes, genesis: Record) -> State:
         """Return the state of a snapshot with the goal of the first record."""
         accepted = next((event for event in genesis.events if isinstance(event, run.Accepted)), None)
-        return msgspec.structs.replace(msgspec.json.decode(snapshot, type=State), accepted=accepted)
+        state = msgspec.json.decode(snapshot, type=State)
+        digest = state.digest or (accepted.goal_digest if accepted else "")
+        return msgspec.structs.replace(state, accepted=accepted, digest=digest)
 
 
 def _decide(state: State, message: Input, facts: Facts) -> Decision:
@@ -80,29 +95,32 @@ def _decide(state: State, message: Input, facts: Facts) -> Decision:
         case run.Wake():
             return wake(state, message, facts)
         case run.Cancel():
-            return SEEN if state.ended else _cancel(state, message.body)
+            return control.cancel(state, message.body)
+        case run.Pause():
+            return control.pause(state, message.body, message)
+        case run.Resume():
+            return control.resume(state, message.body, message, facts)
+        case run.Steer():
+            return control.steer(state, message.body, message)
+        case run.Retry():
+            return control.retry(state, message.body, message)
         case other:
             return Dead("undecodable", f"a run does not take {type(other).__name__}")
 
 
 def _start(state: State, message: Input, start: Start, facts: Facts) -> Decision:
     if state.accepted is not None or state.ended:
-        same = state.accepted is None or state.accepted.goal_digest == start.digest
+        same = state.digest in ("", start.digest)
         return SEEN if same else Dead("conflict", f"the id {start.goal.id} was used for another goal")
     try:
-        accepted = accept(start, facts, message.time_ms, message.traceparent)
+        accepted = accept(start, facts, message.time_ms + start.waited_ms, message.traceparent)
     except CallboardError as error:
         return (
             run.Refused(
                 code=error.code, message=str(error), skill=start.skill, parent=start.parent, goal_digest=start.digest
             ),
         )
-    return (accepted, *steps.ask_model(evolve(state, accepted), facts, message.time_ms))
-
-
-def _cancel(state: State, cancel: run.Cancel) -> Decision:
-    by = f" by {cancel.principal}" if cancel.principal else ""
-    return steps.end(state, "cancelled", "cancelled", cancel.reason or f"cancelled{by}")
+    return (accepted, *steps.ask_model(evolve(state, accepted), facts, message.time_ms + start.waited_ms))
 
 
 def _to_parent(address: subjects.Address, event: run.Ended | run.Refused) -> Command:

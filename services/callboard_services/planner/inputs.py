@@ -13,11 +13,20 @@ from callboard_contracts.goal import Submit
 from callboard_contracts.journal import Record, granted
 from callboard_services.planner.accept import Start, delegated
 
-_TYPES: dict[str, Any] = {"result": Result, "child": Result, "timer": run.Wake, "cancel": run.Cancel}
+_TYPES: dict[str, Any] = {
+    "result": Result,
+    "child": Result,
+    "timer": run.Wake,
+    "cancel": run.Cancel,
+    "control": run.Pause | run.Resume | run.Steer,
+    "signal": run.Retry,
+}
 
 
-def read_goal(delivery: Delivery) -> Input:
+def read_goal(delivery: Delivery, now_ms: float) -> Input:
     """Read a goal from GOALS. Its id is in the body or in `ce-id`; without one it cannot be a run.
+
+    `now_ms` is the broker's time.
 
     :raises ValueError: the body, the id or the subject is not a goal's.
     """
@@ -27,7 +36,8 @@ def read_goal(delivery: Delivery) -> Input:
     if not ids.is_ulid(goal_id):
         raise ValueError(f"the goal's id {goal_id!r} is not a ULID")
     goal = msgspec.structs.replace(goal, id=goal_id)
-    start = Start(goal=goal, skill=where.skill, digest=_digest(where.skill, goal))
+    waited_ms = max(0, int(now_ms) - delivery.time_ms)
+    start = Start(goal=goal, skill=where.skill, digest=_digest(where.skill, goal), waited_ms=waited_ms)
     return _input(delivery, subjects.Address.of_run(where.tenant, goal_id), start, goal_id)
 
 
@@ -58,7 +68,7 @@ def read_input(delivery: Delivery) -> Input:
 
 
 def _input(delivery: Delivery, address: subjects.Address, body: Any, cause: str) -> Input:
-    return Input(cause, address, body, delivery.seq, delivery.time_ms, {}, delivery.traceparent)
+    return Input(cause, address, body, delivery.seq, delivery.time_ms, traceparent=delivery.traceparent)
 
 
 def _digest(skill: str, goal: Submit) -> str:

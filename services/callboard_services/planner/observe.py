@@ -9,7 +9,8 @@ from callboard_contracts import ids, model, names, run
 from callboard_contracts.call import Completed, Failed, Lost, Refused, Result
 from callboard_contracts.registry import Facts
 from callboard_services.planner import steps
-from callboard_services.planner.state import State, evolve
+from callboard_services.planner.evolve import evolve
+from callboard_services.planner.state import State
 
 
 def take(state: State, message: Input, result: Result, facts: Facts) -> Decision:
@@ -29,7 +30,7 @@ def _unexpected(state: State, message: Input, result: Result) -> Decision:
     """A result that nothing waits for: never asked for, said before, or late (booked, and it causes nothing)."""
     if not ids.is_call(result.call) or ids.turn_of(result.call) > state.turn:
         return Dead("not_granted", f"no run asked for {result.call}")
-    if result.call not in state.given_up or state.ended:
+    if result.call not in state.given_up and result.call not in state.owed:
         return SEEN
     taken = _taken("", message, result)
     return (run.Took(results=(msgspec.structs.replace(taken, late=True),)),)
@@ -69,7 +70,7 @@ _STATUS: dict[type, Any] = {Completed: "completed", Failed: "failed", Lost: "los
 def _step(state: State, tool: str, result: Result, message: Input, facts: Facts) -> steps.Events:
     """All calls of the turn have answered: what now?"""
     if tool != names.MODEL:
-        return steps.ask_model(state, facts, message.time_ms)
+        return () if state.paused_ms else steps.go_on(state, facts, message.time_ms)
     match result:
         case Completed():
             return _answered(state, result, message, facts)
@@ -79,6 +80,8 @@ def _step(state: State, tool: str, result: Result, message: Input, facts: Facts)
             )
         case Lost():
             return steps.model_failed(state, "model_failed", result.message, retryable=True, now_ms=message.time_ms)
+        case Refused() if result.code == "paused":
+            return () if state.paused_ms else steps.wait_for_pause(message.time_ms)
         case Refused():
             return steps.end(state, "failed", result.code, result.message)
 

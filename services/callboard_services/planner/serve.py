@@ -1,5 +1,7 @@
 """The planner as a process: goals, sub-agents and results in; one record a turn out."""
 
+import asyncio
+
 import msgspec
 import structlog
 
@@ -8,6 +10,7 @@ from callboard.bus.micro import announce
 from callboard.bus.registry import Registry
 from callboard.runtime import Source, Worker
 from callboard.service import Context
+from callboard.tools.clock import BrokerClock
 from callboard_contracts import ids, names, subjects, wire
 from callboard_services.planner.actor import Planner
 from callboard_services.planner.agent import AGENT
@@ -17,12 +20,12 @@ from callboard_services.planner.state import State
 log = structlog.get_logger()
 
 
-def sources(groups: int) -> list[Source]:
+def sources(groups: int, clock: BrokerClock) -> list[Source]:
     """Return everything a planner takes."""
-    found = [Source(layout.GOALS, "planner", read_goal)]
+    found = [Source(layout.GOALS, "planner", lambda delivery: read_goal(delivery, clock.now_ms()))]
     for group in range(groups):
         stream = layout.journal(group)
-        found.append(Source(stream, "planner", read_input))
+        found.append(Source(stream, "planner", read_input, group))
         found.append(Source(stream, names.durable(names.AGENT), read_delegation))
     return found
 
@@ -31,8 +34,11 @@ async def serve(context: Context) -> None:
     """Serve until told to stop."""
     registry = Registry(context.bus)
     await registry.start()
+    clock = BrokerClock()
+    await clock.set(context.bus)
+    keeping_time = asyncio.create_task(clock.keep(context.bus))
     worker: Worker[State] = Worker(
-        context.bus, context.groups, Planner(), sources(context.groups), lambda: registry.facts
+        context.bus, context.groups, Planner(), sources(context.groups, clock), lambda: registry.facts
     )
     stop_answering = await context.bus.subscribe("cb.*.ask.planner.call", _Answers(context, worker).on_question)
     micro = await announce(
@@ -48,6 +54,7 @@ async def serve(context: Context) -> None:
     await micro.stop()
     await worker.stop()
     await stop_answering()
+    keeping_time.cancel()
     await registry.stop()
 
 

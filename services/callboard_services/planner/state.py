@@ -1,18 +1,9 @@
 """A run as the planner knows it: a fold of its own records, bounded however long the run is."""
 
-from collections.abc import Iterable
-from typing import assert_never
-
 import msgspec
 
-from callboard_contracts import guard, names, run
-from callboard_contracts.call import Call
-from callboard_contracts.journal import Event
-from callboard_contracts.run import IN_FULL
-
-GRACE_MS = 10_000
-"""How long after its deadline an unanswered call is still waited for."""
-_BYTES_PER_TOKEN = 3
+from callboard_contracts import run
+from callboard_services.planner import loops
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -20,12 +11,16 @@ class Open(msgspec.Struct, frozen=True):
 
     tool: str
     deadline_ms: int
+    digest: int = 0
+    """Of its tool and arguments, to see when the run goes in circles."""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """The run after its last record. `accepted` is the first record's and not part of a snapshot."""
 
     accepted: run.Accepted | None = None
+    digest: str = ""
+    """The goal's: the same id with another is a conflict, also when the first record is gone."""
     ended: bool = False
     turn: int = 0
     asked: int = 0
@@ -35,6 +30,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     open: dict[str, Open] = {}
     given_up: tuple[str, ...] = ()
     """Calls whose deadline passed: a late result is booked and causes nothing."""
+    owed: tuple[str, ...] = ()
+    """Calls that had not answered when the run ended: a late result is booked and settles."""
     unsettled: tuple[run.Settlement, ...] = ()
     """Costs that the guard has not been told."""
     cost_micro_usd: int = 0
@@ -48,6 +45,22 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """When the run's timer is due; 0: none is armed."""
     context_tokens: int = 0
     """An estimate of the next prompt."""
+    nth: int = 0
+    """The last pause or resumption of the tree that the run heard of."""
+    paused_ms: int = 0
+    """Since when it is paused; 0: it is not."""
+    stood_still_ms: int = 0
+    """How long it was paused, by which its deadline moved."""
+    heard: tuple[str, ...] = ()
+    """The last wishes that were taken: said again, they change nothing."""
+    unheard: int = 0
+    """What a person said since the model was asked."""
+    again: tuple[run.Retried, ...] = ()
+    """Calls that a person wants to be made again, and that are not proposed yet."""
+    done: tuple[loops.Done, ...] = ()
+    """The answers of the present step."""
+    steps: tuple[loops.Step, ...] = ()
+    """The last steps."""
 
     @property
     def begun(self) -> run.Accepted:
@@ -59,92 +72,12 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
             raise LookupError("the run was never accepted")
         return self.accepted
 
+    @property
+    def live(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self.accepted is not None and not self.ended
 
-def evolve(state: State, event: Event) -> State:
-    """Return the run after an event of its own log."""
-    match event:
-        case run.Accepted():
-            return msgspec.structs.replace(state, accepted=event, context_tokens=_first_prompt(event))
-        case run.Took():
-            return _took(state, event.results)
-        case run.Called():
-            return _called(state, event)
-        case run.Noted():
-            return _noted(state, event)
-        case run.Deferred():
-            return msgspec.structs.replace(state, deferred_ms=event.until_ms, failures=state.failures + 1)
-        case run.Armed():
-            return msgspec.structs.replace(state, armed_ms=event.at_ms)
-        case run.Ended() | run.Refused():
-            return msgspec.structs.replace(state, ended=True, open={}, unsettled=(), deferred_ms=0)
-        case _ if isinstance(event, guard.Event):
-            return state  # never in a run's own log
-        case _:
-            assert_never(event)
-
-
-def fold(state: State, events: Iterable[Event]) -> State:
-    """Return the run after several events."""
-    for event in events:
-        state = evolve(state, event)
-    return state
-
-
-def _first_prompt(event: run.Accepted) -> int:
-    return 200 + len(msgspec.json.encode(event)) // _BYTES_PER_TOKEN
-
-
-def _noted(state: State, event: run.Noted) -> State:
-    return msgspec.structs.replace(
-        state, rejected=state.rejected + 1, context_tokens=state.context_tokens + len(event.text) // _BYTES_PER_TOKEN
-    )
-
-
-def _took(state: State, results: tuple[run.Taken, ...]) -> State:
-    still = {call: kept for call, kept in state.open.items() if all(taken.call != call for taken in results)}
-    lost = tuple(taken.call for taken in results if taken.status == "lost" and not taken.late)
-    booked = tuple(_settlement(taken) for taken in results if taken.status != "refused")
-    return msgspec.structs.replace(
-        state,
-        open=still,
-        given_up=state.given_up + lost,
-        unsettled=state.unsettled + booked,
-        cost_micro_usd=state.cost_micro_usd + sum(taken.cost_micro_usd for taken in results),
-        context_tokens=_context(state.context_tokens, results),
-        failures=0
-        if any(taken.tool == names.MODEL and taken.status == "completed" for taken in results)
-        else state.failures,
-    )
-
-
-def _settlement(taken: run.Taken) -> run.Settlement:
-    """Return what a result cost; one that never came costs all that was reserved for it."""
-    cost = IN_FULL if taken.code == "call_timeout" and taken.status == "lost" else taken.cost_micro_usd
-    return (taken.call, cost, taken.input_tokens + taken.output_tokens)
-
-
-def _context(tokens: int, results: tuple[run.Taken, ...]) -> int:
-    for taken in results:
-        if taken.tool == names.MODEL and taken.input_tokens:
-            tokens = taken.input_tokens + taken.output_tokens
-        else:
-            tokens += 20 + taken.bytes // _BYTES_PER_TOKEN
-    return tokens
-
-
-def _called(state: State, event: run.Called) -> State:
-    model = sum(call.tool == names.MODEL for call in event.calls)
-    return msgspec.structs.replace(
-        state,
-        turn=event.turn,
-        asked=state.asked + model,
-        made=state.made + len(event.calls),
-        open=state.open | {call.id: Open(call.tool, _deadline(event, call)) for call in event.calls},
-        unsettled=(),
-        deferred_ms=0,
-        rejected=state.rejected if model else 0,
-    )
-
-
-def _deadline(event: run.Called, call: Call) -> int:
-    return event.at_ms + int(call.timeout_s * 1000) + GRACE_MS
+    @property
+    def deadline_ms(self) -> int:
+        """When its wall time is over, ms since 1970."""
+        return self.begun.deadline_ms + self.stood_still_ms

@@ -4,15 +4,16 @@ from callboard.actor import SEEN, Decision, Input
 from callboard_contracts import names, run
 from callboard_contracts.registry import Facts
 from callboard_services.planner import steps
-from callboard_services.planner.state import State, evolve
+from callboard_services.planner.evolve import evolve
+from callboard_services.planner.state import State
 
 
 def wake(state: State, message: Input, facts: Facts) -> Decision:
     """The timer came due. Whatever is over now ends; a timer that nobody waits for is ignored."""
     accepted, now = state.accepted, message.time_ms
-    if state.ended or accepted is None or state.armed_ms == 0 or now < state.armed_ms:
+    if not state.live or accepted is None or state.paused_ms or state.armed_ms == 0 or now < state.armed_ms:
         return SEEN
-    if now >= accepted.deadline_ms:
+    if now >= state.deadline_ms:
         return steps.end(state, "failed", "time_budget", f"{accepted.goal.limits.timeout_s:g} s are over")
     overdue = [call for call, kept in state.open.items() if now >= kept.deadline_ms]
     if overdue:
@@ -40,14 +41,14 @@ def _give_up(state: State, overdue: list[str], message: Input, facts: Facts) -> 
             took,
             *steps.model_failed(after, "call_timeout", "no answer in time", retryable=True, now_ms=message.time_ms),
         )
-    return (took, *steps.ask_model(after, facts, message.time_ms))
+    return (took, *steps.go_on(after, facts, message.time_ms))
 
 
 def armed(state: State, now_ms: int) -> steps.Events:
     """Keep the one timer armed for the earliest deadline: again when it came due, or when something is due sooner."""
-    if state.ended or state.accepted is None:
+    if not state.live or state.paused_ms:
         return ()
-    due = [state.accepted.deadline_ms, *(kept.deadline_ms for kept in state.open.values())]
+    due = [state.deadline_ms, *(kept.deadline_ms for kept in state.open.values())]
     earliest = min(due + ([state.deferred_ms] if state.deferred_ms else []))
     fired = state.armed_ms <= now_ms
     return (run.Armed(at_ms=max(earliest, now_ms + 1)),) if fired or earliest < state.armed_ms else ()

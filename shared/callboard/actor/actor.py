@@ -1,6 +1,6 @@
 """The turn protocol, seen from the actor: what it is given and what it may answer.
 
-An actor is five pure functions. The runtime reads an input, loads the state as of the actor's last record, asks
+An actor is a few pure functions. The runtime reads an input, loads the state as of the actor's last record, asks
 `decide`, appends the events as one fenced record, sends what `commands` derives from that record, and acknowledges
 the input last. A crash anywhere leads to redelivery; then `decide` says `SEEN`, the runtime finds the record that the
 input caused and sends its commands again, under the same ids.
@@ -33,6 +33,8 @@ class Input(msgspec.Struct, frozen=True):
     """When the broker stored it, ms since 1970: the only clock an actor has."""
     blobs: Mapping[str, bytes] = {}
     """Content by digest, of what the body only refers to."""
+    records: Mapping[int, Record] = {}
+    """Earlier records by sequence, of what the body only refers to."""
     traceparent: str = ""
 
 
@@ -88,7 +90,16 @@ class Actor(Protocol[S]):
         """Return what follows from a record. Depends on nothing else."""
 
     def needs(self, body: Any) -> Sequence[str]:
-        """Return the digests of blobs without whose content this body cannot be decided."""
+        """Return the digests of blobs without whose content this body, or a record it leads to, cannot be decided."""
+
+    def reads(self, state: S, body: Any) -> Sequence[int]:
+        """Return the sequences of the tree's earlier records without which this body cannot be decided."""
+
+    def timer_ms(self, state: S) -> int:
+        """Return when the actor's one timer is due (ms since 1970), 0 when it wants none."""
+
+    def finished(self, state: S) -> bool:
+        """Tell whether the actor is done: its last record then holds its whole state, so that the rest may go."""
 
     def snapshot(self, state: S) -> bytes:
         """Return the state as JSON, without what the first record already holds."""

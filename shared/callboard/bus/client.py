@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from nats import errors
-from nats.aio.client import Client
+from nats.aio.client import PING_PROTO, Client
 
 from callboard.bus.message import Delivery
 
@@ -54,7 +54,8 @@ class LeanClient(Client):
     async def flush(self, timeout: int = 10) -> None:
         """Wait until the broker has seen everything that was sent.
 
-        nats-py cancels what it waits for, and its reader ends at a PONG for something cancelled: nothing is heard any
+        nats-py writes its PING past what is still queued, and hears the PONG before the broker has seen that; it
+        cancels what it waits for, and its reader ends at a PONG for something cancelled: nothing is heard any
         more. Its `wait_for` can also swallow a cancellation (Python 3.11), so that a stopped task goes on for ever.
 
         :raises nats.errors.Error: closed, or no answer in time.
@@ -65,7 +66,9 @@ class LeanClient(Client):
             await self._flush_pending()  # as while reconnecting: nobody would read the answer
             return
         future = asyncio.get_running_loop().create_future()
-        await self._send_ping(future)
+        self._pongs.append(future)
+        await self._send_command(PING_PROTO)
+        await self._flush_pending()
         try:
             async with asyncio.timeout(timeout):
                 await asyncio.shield(future)

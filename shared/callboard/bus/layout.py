@@ -35,6 +35,9 @@ MAX_DELIVER = 8
 MAX_GOALS = 100_000
 MAX_GOAL_BYTES = 256 * 1024
 
+OWNERS = "owners"
+"""The priority group of durables whose pullers take turns."""
+_GUARDS = ["cb.*.run.*.*.*.log.>", "cb.*.tree.*.*.*.in.>"]
 _SECOND = 1_000_000_000
 _NO_CONSUMER = 10014
 _STREAM: dict[str, Any] = {
@@ -151,8 +154,13 @@ def streams(groups: int) -> list[dict[str, Any]]:
     return every
 
 
-def consumer(durable: str, filters: list[str], *, ack_wait_s: float = ACK_WAIT_S, new: bool = False) -> dict[str, Any]:
-    """Return the configuration of a durable that any number of processes share."""
+def consumer(
+    durable: str, filters: list[str], *, ack_wait_s: float = ACK_WAIT_S, new: bool = False, owned: bool = False
+) -> dict[str, Any]:
+    """Return the configuration of a durable that any number of processes share; `owned`: the preferred one is served.
+
+    See `callboard.runtime.ownership`.
+    """
     config: dict[str, Any] = {
         "durable_name": durable,
         "ack_policy": "explicit",
@@ -161,6 +169,8 @@ def consumer(durable: str, filters: list[str], *, ack_wait_s: float = ACK_WAIT_S
         "max_ack_pending": 8192,
         "deliver_policy": "new" if new else "all",
     }
+    if owned:
+        config |= {"priority_groups": [OWNERS], "priority_policy": "prioritized"}
     return config | ({"filter_subject": filters[0]} if len(filters) == 1 else {"filter_subjects": filters})
 
 
@@ -170,8 +180,8 @@ def consumers(groups: int, ack_wait_s: float = ACK_WAIT_S) -> list[tuple[str, di
     for group in range(groups):
         stream = journal(group)
         every += [
-            (stream, consumer("planner", ["cb.*.run.*.*.*.in.>"], ack_wait_s=ack_wait_s)),
-            (stream, consumer("guard", ["cb.*.run.*.*.*.log.>", "cb.*.tree.*.*.*.in.>"], ack_wait_s=ack_wait_s)),
+            (stream, consumer("planner", ["cb.*.run.*.*.*.in.>"], ack_wait_s=ack_wait_s, owned=True)),
+            (stream, consumer("guard", _GUARDS, ack_wait_s=ack_wait_s, owned=True)),
             (stream, consumer("ledger", ["cb.*.*.*.*.*.log.>"], ack_wait_s=ack_wait_s)),
             (stream, tool_consumer(names.AGENT, ack_wait_s=ack_wait_s)),
             (stream, tool_consumer(names.MODEL, ack_wait_s=ack_wait_s)),
@@ -186,15 +196,17 @@ def tool_consumer(tool: str, *, ack_wait_s: float = ACK_WAIT_S, new: bool = Fals
     return consumer(names.durable(tool), filters, ack_wait_s=ack_wait_s, new=new)
 
 
-async def provision(bus: Bus, groups: int, ack_wait_s: float = ACK_WAIT_S) -> int:
+async def provision(bus: Bus, groups: int, ack_wait_s: float = ACK_WAIT_S, replicas: int = 1) -> int:
     """Create what is missing, or find what is there. Returns the number of journal groups in force.
+
+    With `replicas` 3, on a cluster, no single server's loss stops or costs anything. Durables follow their streams.
 
     :raises PublishRefused: the broker refuses. :raises NoAnswer: the user may not create streams.
     """
     existing = await discover(bus)
     groups = existing or groups
     for config in streams(groups):
-        await _create(bus, f"STREAM.CREATE.{config['name']}", config, exists=10058)
+        await _create(bus, f"STREAM.CREATE.{config['name']}", config | {"num_replicas": replicas}, exists=10058)
     for stream, config in consumers(groups, ack_wait_s):
         await create_consumer(bus, stream, config)
     return groups

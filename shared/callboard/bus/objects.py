@@ -116,6 +116,27 @@ async def get_blob(bus: Bus, digest: str) -> bytes:
     return data
 
 
+async def get_head(bus: Bus, digest: str, most: int) -> tuple[bytes, int]:
+    """Return the first bytes of a blob, at most so many, and the size of the whole, which is not read.
+
+    Only what is returned whole can be checked against its digest, and is.
+
+    :raises CallboardError: `not_found`, or `internal` when its content is damaged. :raises NoAnswer: no broker.
+    """
+    info = await _info(bus, layout.BLOBS, digest)
+    if info is None:
+        raise CallboardError("not_found", f"there is no blob {digest}")
+    data, seq = b"", 0
+    while len(data) < min(most, info.size):
+        found = await reader.following(bus, f"OBJ_{layout.BLOBS}", f"$O.{layout.BLOBS}.C.{info.nuid}", seq + 1)
+        if found is None:
+            raise CallboardError("internal", f"the blob {digest} is damaged")
+        data, seq = data + found.body, found.seq
+    if info.size <= most and sha256(data).hexdigest() != digest:
+        raise CallboardError("internal", f"the blob {digest} is damaged")
+    return data[:most], info.size
+
+
 async def put_file(bus: Bus, owner: str, path: str, data: bytes) -> File:
     """Store a file of an owner, in place of one with the same path.
 

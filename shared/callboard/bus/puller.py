@@ -11,31 +11,45 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
+from callboard.bus import layout
 from callboard.bus.bus import Bus
 from callboard.bus.message import Delivery, status
 
 log = structlog.get_logger()
 
-_EXPIRES_S = 30.0
+_EXPIRES_S = 5.0
+"""What a process asked for and then froze or was cut off is delivered to it in vain for so long: keep it short."""
 _RETRY_S = 0.2
 _numbers = itertools.count(1)
 _PULL_OVER = frozenset({404, 408, 409})
 
 
 class Puller:
-    """Pulls one durable of one stream. `room` bounds what was delivered and not yet given back with `done`."""
+    """Pulls one durable of one stream. `room` bounds what was delivered and not yet given back with `done`.
+
+    :param priority: for a durable whose pullers have priorities, from 0 (served first) to 9; None: it has none.
+    """
 
     def __init__(
-        self, bus: Bus, stream: str, durable: str, handler: Callable[[Delivery], None], *, room: int = 256
+        self,
+        bus: Bus,
+        stream: str,
+        durable: str,
+        handler: Callable[[Delivery], None],
+        *,
+        room: int = 256,
+        priority: int | None = None,
     ) -> None:
         self._bus = bus
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         self._handler = handler
         self._room = room
+        self._priority = priority
         self._held = 0
         self._asked: dict[str, int] = {}
         """What each pull may still deliver. The broker serves them in the order they were asked."""
-        self._inbox = f"{bus.prefix}-{stream}-{durable}-{next(_numbers)}"
+        self._name = f"{bus.prefix}-{stream}-{durable}"
+        self._inbox = f"{self._name}-{next(_numbers)}"
         """Nobody else's: what an earlier puller of this durable asked for must not come to this one."""
         self._count = 0
         self._sid = 0
@@ -62,6 +76,16 @@ class Puller:
             self._bus.on_reconnect.remove(self._restart)
         await self._bus.client.leave(self._sid)
 
+    async def reprioritise(self, priority: int) -> None:
+        """Pull with another priority from now on. What was asked for with the old one is withdrawn."""
+        if priority == self._priority or self._stopped:
+            return
+        self._priority = priority
+        before, self._inbox = self._sid, f"{self._name}-{next(_numbers)}"
+        self._sid = await self._bus.client.listen(f"{self._inbox}.*", self._on_message)
+        self._restart()
+        await self._bus.client.leave(before)
+
     def _restart(self) -> None:
         """Outstanding pulls are gone after a reconnect: ask again."""
         self._asked.clear()
@@ -74,8 +98,10 @@ class Puller:
         self._count += 1
         inbox = f"{self._inbox}.{self._count}"
         self._asked[inbox] = free
-        body = msgspec.json.encode({"batch": free, "expires": int(_EXPIRES_S * 1e9)})
-        self._bus.client.write(self._subject, inbox, body)
+        pull: dict[str, object] = {"batch": free, "expires": int(_EXPIRES_S * 1e9)}
+        if self._priority is not None:
+            pull |= {"group": layout.OWNERS, "priority": self._priority}
+        self._bus.client.write(self._subject, inbox, msgspec.json.encode(pull))
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(_EXPIRES_S + 2, self._lost)

@@ -73,6 +73,12 @@ def _pull(*durables: str) -> tuple[str, ...]:
     return asked + tuple(f"{_ACKS}.*.{durable}.>" for durable in durables)
 
 
+def _take_turns(service: str, *durables: str) -> tuple[str, ...]:
+    """Find the other workers of a service, and have delivered again what a dead one left."""
+    again = tuple(f"{_API}.CONSUMER.RESET.*.{durable}" for durable in (service, *durables))
+    return (f"$SRV.PING.{service}", *again)
+
+
 def _read(*streams: str) -> tuple[str, ...]:
     return tuple(f"{_API}.DIRECT.GET.{stream}" for stream in streams)
 
@@ -103,6 +109,7 @@ def _planner() -> User:
             *_ABOUT,
             *_read(layout.GOALS, *_JOURNALS, *_FACTS, *_OBJECTS),
             *_pull("planner", names.durable(names.AGENT)),
+            *_take_turns("planner", names.durable(names.AGENT)),
             *ANSWERS,
         ),
         subscribe=(_inbox("planner"), "cb.*.ask.planner.>", "$SRV.>", *_CHANGES, _RECORDS),
@@ -117,12 +124,14 @@ def _guard() -> User:
             "cb.*.tree.*.*.*.send.>",
             "cb.*.run.*.*.*.in.result",
             "cb.*.run.*.*.*.in.cancel",
+            "cb.*.run.*.*.*.in.control",
             "cb.*.timer.tree.>",
             "cb.*.dead.guard",
             _FIND,
             *_ABOUT,
             *_read(*_JOURNALS, *_FACTS, *_OBJECTS),
             *_pull("guard"),
+            *_take_turns("guard"),
             *ANSWERS,
         ),
         subscribe=(_inbox("guard"), "cb.*.ask.guard.>", "$SRV.>", *_CHANGES),
@@ -147,6 +156,10 @@ def _approval() -> User:
     )
 
 
+_PURGES = tuple(f"{_API}.STREAM.PURGE.{stream}" for stream in (*_JOURNALS, f"OBJ_{layout.ARTIFACTS}"))
+"""Taking out of a stream what is in the archive. No permission can say which messages: one who has it is trusted."""
+
+
 def _ledger() -> User:
     return User(
         name="ledger",
@@ -156,6 +169,7 @@ def _ledger() -> User:
             *_ABOUT,
             *_read(layout.DEAD, *_JOURNALS, *_FACTS, *_OBJECTS),
             *_pull("ledger"),
+            *_PURGES,
             *ANSWERS,
         ),
         subscribe=(_inbox("ledger"), "cb.*.ask.ledger.>", "$SRV.>", *_CHANGES, "cb.*.live.>"),
@@ -207,6 +221,7 @@ def _gateway() -> User:
             "cb.*.dead.gateway",
             SKILLS_CHANGE,
             f"$KV.{layout.IDEMPOTENCY}.>",
+            "$SRV.PING.*",  # who lives: it must then export no `$SRV.>` itself, or the imports would be a cycle
             _BLOBS,
             _ARTIFACTS,
             _FIND,
@@ -214,7 +229,7 @@ def _gateway() -> User:
             *_read(layout.GOALS, layout.DEAD, f"KV_{layout.IDEMPOTENCY}", *_JOURNALS, *_FACTS, *_OBJECTS),
             *ANSWERS,
         ),
-        subscribe=(_inbox("gateway"), "$SRV.>", *_CHANGES, "cb.*.live.>"),
+        subscribe=(_inbox("gateway"), *_CHANGES, "cb.*.live.>"),
         edge=True,
     )
 

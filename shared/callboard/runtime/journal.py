@@ -1,6 +1,11 @@
-"""One actor's log in the journal: load its state, append a record behind the fence, find the record of a cause."""
+"""One actor's log in the journal: load its state, append a record behind the fence, find the record of a cause.
 
+Each record names the digest of the one before it, so that nobody can change, leave out or reorder one unnoticed.
+"""
+
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Sequence
+from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -12,6 +17,8 @@ from callboard_contracts.journal import Event, Record
 
 LOOK_BACK = 4096
 """How many records are read in search of a cause: one that is delivered again is among the last."""
+RECENT = 32
+"""The same for an input that the broker does not call a second one: its consumer may have been reset."""
 SNAPSHOT_EVERY = 16
 """A reader follows `prev` over at most this many records before it meets a state to start from."""
 
@@ -29,6 +36,13 @@ class Held(msgspec.Struct, Generic[S], frozen=True):
     """The sequence of its first record."""
     since: int = 0
     """Records since the last snapshot."""
+    link: str = ""
+    """The digest of its last record."""
+
+
+def link_of(body: bytes) -> str:
+    """Return the digest by which the next record names a record: 192 bits of SHA-256 in base64url."""
+    return urlsafe_b64encode(sha256(body).digest()[:24]).decode()
 
 
 class Journal(Generic[S]):
@@ -57,14 +71,16 @@ class Journal(Generic[S]):
         for _, record in reversed(rest):
             for event in record.events:
                 state = self._actor.evolve(state, event)
-        return Held(state, chain[0][0].seq, genesis, len(rest))
+        return Held(state, chain[0][0].seq, genesis, len(rest), link_of(chain[0][0].body))
 
     async def _base(self, address: subjects.Address, chain: list[tuple[Delivery, Record]]) -> tuple[S, int]:
         oldest, record = chain[-1]
         if not record.state:
             return self._actor.initial(), oldest.seq
+        if not record.genesis:  # it is the first one itself
+            return self._actor.restore(bytes(record.state), record), oldest.seq
         first = await reader.get(self._bus, self._stream(address), record.genesis)
-        genesis = wire.decode(first.body, Record) if first else Record(causes=(), events=())
+        genesis = wire.decode(first.body, Record) if first else Record(causes=(), events=())  # archived: it is over
         return self._actor.restore(bytes(record.state), genesis), record.genesis
 
     async def _backwards(self, address: subjects.Address) -> AsyncIterator[tuple[Delivery, Record]]:
@@ -74,8 +90,8 @@ class Journal(Generic[S]):
             yield found, wire.decode(found.body, Record)
             found = await reader.get(self._bus, stream, found.prev) if found.prev else None
 
-    async def find(self, address: subjects.Address, cause: str) -> Record | None:
-        """Return the record that names a cause, looking back from the last one.
+    async def find(self, address: subjects.Address, cause: str, most: int = LOOK_BACK) -> Record | None:
+        """Return the record that names a cause, looking back over so many from the last one.
 
         :raises NoAnswer: the broker does not answer.
         """
@@ -84,7 +100,7 @@ class Journal(Generic[S]):
             looked += 1
             if cause in record.causes:
                 return record
-            if looked == LOOK_BACK:
+            if looked == most:
                 break
         return None
 
@@ -96,14 +112,25 @@ class Journal(Generic[S]):
         :raises Conflict: another record was first. :raises PublishTimeout: it may be stored or not.
         :raises PublishRefused: the broker refused it.
         """
-        snapshot = held.since + 1 >= SNAPSHOT_EVERY
-        if snapshot:
-            record = msgspec.structs.replace(
-                record, state=msgspec.Raw(self._actor.snapshot(after)), genesis=held.genesis
-            )
-        subject = address.at("log", self._actor.lane(record.events))
-        ack = await self._bus.publish(str(subject), wire.encode(record), headers | self._fence(address, held.seq))
-        return Held(after, ack.seq, held.genesis or ack.seq, 0 if snapshot else held.since + 1), record
+        snapshot = held.since + 1 >= SNAPSHOT_EVERY or self._actor.finished(after)
+        state = msgspec.Raw(self._actor.snapshot(after)) if snapshot else record.state
+        record = msgspec.structs.replace(record, state=state, genesis=held.genesis if snapshot else 0, link=held.link)
+        subject, body = address.at("log", self._actor.lane(record.events)), wire.encode(record)
+        ack = await self._bus.publish(str(subject), body, headers | self._fence(address, held.seq))
+        since = 0 if snapshot else held.since + 1
+        return Held(after, ack.seq, held.genesis or ack.seq, since, link_of(body)), record
+
+    async def read(self, address: subjects.Address, seq: int) -> Record | None:
+        """Return a record of the tree by its sequence, None when there is none.
+
+        :raises NoAnswer: the broker does not answer.
+        """
+        found = await reader.get(self._bus, self._stream(address), seq)
+        if found is None:
+            return None
+        where = subjects.Subject.parse(found.stored_subject)
+        ours = (where.address.tenant, where.address.tree, where.lane) == (address.tenant, address.tree, "log")
+        return wire.decode(found.body, Record) if ours else None
 
     def _fence(self, address: subjects.Address, seq: int) -> dict[str, str]:
         key = address.tree if address.actor == "tree" else address.run

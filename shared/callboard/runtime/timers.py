@@ -11,6 +11,8 @@ async def arm(bus: Bus, address: subjects.Address, at_ms: int) -> None:
 
     :raises BusError: it is not stored; deciding again arms it again.
     """
+    if address.actor == "tree":
+        address = subjects.Address.of_tree(address.tenant, address.tree)
     when = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     headers = {
         wire.ID: f"timer:{address.run}@{at_ms}",

@@ -5,7 +5,6 @@ workers that own the same key only cost a lost race, and a state that was cached
 ever dropped because of it.
 """
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
@@ -14,7 +13,7 @@ import msgspec
 import structlog
 
 from callboard import crash
-from callboard.actor import Actor, Command, Dead, Input, Seen
+from callboard.actor import Actor, Dead, Input, Seen
 from callboard.bus import (
     Bus,
     BusError,
@@ -29,12 +28,14 @@ from callboard.bus import (
     term,
 )
 from callboard.dead_letters import bury
-from callboard.runtime.journal import Held, Journal
+from callboard.runtime.following import Follower
+from callboard.runtime.inputs import Inputs, Source
+from callboard.runtime.journal import LOOK_BACK, RECENT, Held, Journal
+from callboard.runtime.tasks import Tasks
 from callboard.runtime.timers import arm
-from callboard_contracts import subjects, wire
+from callboard_contracts import guard, run, subjects, wire
 from callboard_contracts.journal import Event, Record
 from callboard_contracts.registry import Facts
-from callboard_contracts.run import Armed
 
 log = structlog.get_logger()
 
@@ -45,15 +46,6 @@ _BATCH = 64
 _RETRIES = 20
 
 S = TypeVar("S")
-
-
-class Source(msgspec.Struct, frozen=True):
-    """Where an actor's inputs come from, and how one is read."""
-
-    stream: str
-    durable: str
-    read: Callable[[Delivery], Input]
-    """Raises ValueError, SubjectError or a msgspec error for what cannot be read."""
 
 
 class _Waiting(msgspec.Struct, frozen=True):
@@ -81,35 +73,25 @@ class Worker(Generic[S]):
         self._bus = bus
         self._groups = groups
         self._actor = actor
-        self._sources = sources
         self._facts = facts
         self._journal = Journal(bus, groups, actor)
         self._cache: OrderedDict[str, Held[S]] = OrderedDict()
         self._mail: dict[str, list[_Waiting]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._pullers: list[Puller] = []
+        self._tasks = Tasks()
+        self._inputs = Inputs(bus, actor.name, groups, sources, self._receive, self._tasks)
+        self._follower = Follower(bus, actor)
 
     async def start(self) -> None:
-        """Begin to take inputs."""
-        for source in self._sources:
-            await self._pull(source)
+        """Begin to take inputs.
 
-    async def _pull(self, source: Source) -> None:
-        def on_delivery(delivery: Delivery) -> None:
-            self._receive(source, puller, delivery)
-
-        puller = Puller(self._bus, source.stream, source.durable, on_delivery)
-        self._pullers.append(puller)
-        await puller.start()
+        :raises BusError: the broker does not answer.
+        """
+        await self._inputs.start()
 
     async def stop(self, grace_s: float = 10.0) -> None:
         """Take no more inputs and finish the turns that have begun. What is left is delivered to another worker."""
-        for puller in self._pullers:
-            await puller.stop()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace_s)
-        for task in self._tasks:
-            task.cancel()
+        await self._inputs.stop()
+        await self._tasks.finish(grace_s)
 
     async def state(self, address: subjects.Address) -> S:
         """Return an actor's state as the journal has it, for answering questions.
@@ -137,9 +119,7 @@ class Worker(Generic[S]):
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the turns, to be finished before the worker stops."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(work)
 
     async def _drain(self, key: str) -> None:
         """Take turns for one key until nothing waits."""
@@ -203,8 +183,7 @@ class Worker(Generic[S]):
                 self._cache.pop(key, None)
                 lost = True
                 continue
-            again = [waiting for waiting in plan.seen if lost or waiting.delivery.delivered > 1]
-            await self._finish(address, plan, again)
+            await self._finish(address, plan, lost=lost)
             return
         raise PublishTimeout(f"no turn for {key} after {_RETRIES} tries")
 
@@ -223,7 +202,7 @@ class Worker(Generic[S]):
         seen: list[_Waiting] = []
         dead: list[tuple[_Waiting, Dead]] = []
         for waiting in batch:
-            decision = self._actor.decide(state, await self._complete(waiting.message), facts)
+            decision = self._actor.decide(state, await self._complete(state, waiting.message), facts)
             match decision:
                 case Seen():
                     seen.append(waiting)
@@ -236,13 +215,16 @@ class Worker(Generic[S]):
                         state = self._actor.evolve(state, event)
         return _Plan(state, tuple(events), tuple(causes), tuple(seen), tuple(dead))
 
-    async def _complete(self, message: Input) -> Input:
+    async def _complete(self, state: S, message: Input) -> Input:
         """Fetch what the body only refers to and the decision needs."""
-        needed = self._actor.needs(message.body)
-        if not needed:
+        wanted = self._actor.reads(state, message.body)
+        found = {seq: await self._journal.read(message.address, seq) for seq in wanted}
+        records = {seq: record for seq, record in found.items() if record is not None}
+        needed = [digest for body in (message.body, *records.values()) for digest in self._actor.needs(body)]
+        if not needed and not records:
             return message
         blobs = {digest: await objects.get_blob(self._bus, digest) for digest in needed}
-        return msgspec.structs.replace(message, blobs=blobs)
+        return msgspec.structs.replace(message, blobs=blobs, records=records)
 
     async def _commit(self, key: str, address: subjects.Address, held: Held[S], plan: _Plan) -> None:
         """Record the turn and send what follows from it."""
@@ -250,7 +232,6 @@ class Worker(Generic[S]):
             self._remember(key, held)
             return
         crash.point(f"{self._actor.name}.before_record")
-        await self._arm(address, plan.events)
         causes = tuple(waiting.message.id for waiting in plan.causes)
         record = Record(causes=causes, events=plan.events, facts=self._facts().revision)
         trace = next((w.message.traceparent for w in plan.causes if w.message.traceparent), "")
@@ -258,13 +239,9 @@ class Worker(Generic[S]):
         new, stored = await self._journal.append(address, held, plan.after, record, headers)
         crash.point(f"{self._actor.name}.after_record")
         self._remember(key, new)
-        await self._send(self._actor.commands(address, stored), trace)
+        timer_ms = self._actor.timer_ms(plan.after) if any(map(_arms, plan.events)) else 0
+        await self._follower.follow(address, stored, timer_ms, trace)
         crash.point(f"{self._actor.name}.after_commands")
-
-    async def _arm(self, address: subjects.Address, events: Sequence[Event]) -> None:
-        armed = [event for event in events if isinstance(event, Armed)]
-        if armed:
-            await arm(self._bus, address, armed[-1].at_ms)
 
     def _remember(self, key: str, held: Held[S]) -> None:
         self._cache[key] = held
@@ -272,32 +249,23 @@ class Worker(Generic[S]):
         if len(self._cache) > _CACHED:
             self._cache.popitem(last=False)
 
-    async def _send(self, commands: Sequence[Command], trace: str) -> None:
-        if commands:
-            await asyncio.gather(*(self._send_one(command, trace) for command in commands))
-
-    async def _send_one(self, command: Command, trace: str) -> None:
-        headers = {wire.ID: command.id, wire.TYPE: wire.type_of(type(command.body))}
-        if trace:
-            headers[wire.TRACE] = trace
-        if command.once:
-            headers[wire.FENCE] = "0"
-        try:
-            await self._bus.publish(command.subject, wire.encode(command.body), headers)
-        except Conflict:
-            log.debug("command was sent before", id=command.id)
-
-    async def _finish(self, address: subjects.Address, plan: _Plan, again: Sequence[_Waiting]) -> None:
+    async def _finish(self, address: subjects.Address, plan: _Plan, *, lost: bool) -> None:
         """Send the commands of turns that were recorded before, set aside what can have none, acknowledge."""
-        for waiting in again:
-            record = await self._journal.find(waiting.message.address, waiting.message.id)
+        timer_ms = self._actor.timer_ms(plan.after)
+        for waiting in plan.seen:
+            most = LOOK_BACK if lost or waiting.delivery.delivered > 1 else RECENT
+            record = await self._journal.find(waiting.message.address, waiting.message.id, most)
             if record is not None:
-                await self._send(self._actor.commands(address, record), waiting.message.traceparent)
+                await self._follower.follow(address, record, timer_ms, waiting.message.traceparent)
+        if timer_ms and any(isinstance(waiting.message.body, run.Wake) for waiting in plan.seen):
+            await arm(self._bus, address, timer_ms)  # one that came too early took the place of the one that is due
         for waiting, dead in plan.dead:
             await self._bury(waiting.delivery, waiting.puller, dead, waiting.message.id)
+        crash.point(f"{self._actor.name}.before_ack")
         for waiting in (*plan.causes, *plan.seen):
             ack(self._bus, waiting.delivery)
             waiting.puller.done()
+        crash.point(f"{self._actor.name}.after_ack")
 
     async def _bury(self, delivery: Delivery, puller: Puller, dead: Dead, cause: str) -> None:
         """Copy a message to the dead letters with its reason, then take it out of circulation."""
@@ -308,6 +276,10 @@ class Worker(Generic[S]):
         except BusError:
             nak(self._bus, delivery, 1.0)
         puller.done()
+
+
+def _arms(event: Event) -> bool:
+    return isinstance(event, run.Armed | guard.Armed)
 
 
 def _for_good(error: Exception) -> bool:

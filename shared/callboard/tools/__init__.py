@@ -10,16 +10,18 @@ def shout(text: str) -> str:
 serve_tools(shout)
 """
 
-from callboard.tools.context import ToolContext
+from callboard.tools.context import Handler, ToolContext
 from callboard.tools.errors import ToolError
 from callboard.tools.executor import Executor, serving
 from callboard.tools.files import Files, Seen
+from callboard.tools.process import Finished
 from callboard.tools.serve import serve, serve_tools
-from callboard.tools.tool import Handler, Tool, tool
+from callboard.tools.tool import Tool, tool
 
 __all__ = [
     "Executor",
     "Files",
+    "Finished",
     "Handler",
     "Seen",
     "Tool",

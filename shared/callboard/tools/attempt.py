@@ -5,8 +5,7 @@ the message comes again; it is never dropped.
 """
 
 import asyncio
-import time
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 import structlog
@@ -17,8 +16,9 @@ from callboard.bus import Bus, BusError, Delivery, layout, objects
 from callboard.tools import once
 from callboard.tools.clock import BrokerClock
 from callboard.tools.context import ToolContext
-from callboard.tools.ending import RunEnding
 from callboard.tools.errors import ToolError
+from callboard.tools.process import ProcessDiedError
+from callboard.tools.stops import Reason, Told
 from callboard.tools.tool import Tool
 from callboard.tools.trace import tool_span
 from callboard_contracts import journal, subjects, wire
@@ -29,6 +29,8 @@ from callboard_contracts.guard import Granted
 log = structlog.get_logger()
 
 _MESSAGE_LETTERS = 2000
+_READ_ASK_S = 0.5
+"""How long to ask whether a call is waited for that may as well run twice."""
 
 
 class Undecodable(Exception):  # noqa: N818 - a state of a message; it goes to the dead letters
@@ -42,6 +44,8 @@ class Order(msgspec.Struct, frozen=True):
     granted: Granted
     delivered: int
     traceparent: str
+    stored_ms: int
+    """When the broker stored the grant, ms since 1970."""
 
     @property
     def call(self) -> str:
@@ -63,7 +67,7 @@ def read(message: Delivery, tool: str) -> Order:
         raise Undecodable("the record holds no grant")
     if granted.call.tool != tool:
         raise Undecodable(f"the grant is for {granted.call.tool}")
-    return Order(address.tenant, granted, message.delivered, message.traceparent)
+    return Order(address.tenant, granted, message.delivered, message.traceparent, message.time_ms)
 
 
 class _Decided(Exception):  # noqa: N818 - no error: what comes of a call that does not run
@@ -74,34 +78,61 @@ class _Decided(Exception):  # noqa: N818 - no error: what comes of a call that d
         self.result = result
 
 
-async def outcome(bus: Bus, clock: BrokerClock, tool: Tool, order: Order) -> Result | None:
+async def outcome(bus: Bus, clock: BrokerClock, tool: Tool, order: Order, told: Told, heard_ms: float) -> Result | None:
     """Return what comes of a call; None when nobody waits for it any more.
 
+    :param heard_ms: the broker's time since which this process would have heard that the call is cancelled.
     :raises BusError: the broker did not play its part, and nothing ran: the call should come again.
     """
-    lasting = tool.spec.effect in ("write", "irreversible")
+    lasting = _lasting(tool)
     try:
-        if lasting and order.delivered > 1:
-            await _look_back(bus, order)
+        if order.delivered > 1 or order.stored_ms < heard_ms:
+            await _look_back(bus, tool, order)
         _check_fresh(order, clock.now_ms())
         arguments = await _arguments(bus, tool, order)
-        if lasting and not await once.claim(bus, order.call):
-            raise _Decided(_lost(order, "another process had begun it"))
+        if lasting and not told.reason:
+            await _claim(bus, order)
     except _Decided as decided:
         return decided.result
+    if told.reason:
+        return cancelled(order)
     timeout_s = min(order.granted.call.timeout_s, (order.granted.expires_ms - clock.now_ms()) / 1000)
-    return await _run(bus, tool, order, arguments, timeout_s)
+    return await _run(bus, tool, order, told, arguments, timeout_s)
 
 
-async def _look_back(bus: Bus, order: Order) -> None:
-    """Find out whether a call that was delivered before may run: only if it is waited for and nobody began it."""
-    waited_for = await once.is_open(bus, order.tenant, order.call)
+def cancelled(order: Order) -> Failed:
+    """Return the result of a call that was told to stop before it began."""
+    return _failed(order, "cancelled", "the run was cancelled before the call began: nothing was done")
+
+
+def _lasting(tool: Tool) -> bool:
+    return tool.spec.effect in ("write", "irreversible")
+
+
+async def _look_back(bus: Bus, tool: Tool, order: Order) -> None:
+    """Find out whether a call may still run that was delivered before, or granted before this process listened.
+
+    What only reads is run when nobody says that it is not waited for. What changes something was delivered before is
+    run only if it is waited for and nobody began it.
+    """
+    again = order.delivered > 1
+    patience_s = once.ASK_S if _lasting(tool) else _READ_ASK_S
+    waited_for = await once.is_open(bus, order.tenant, order.call, patience_s)
+    if waited_for is False:
+        raise _Decided(None if again else cancelled(order))
+    if not again or not _lasting(tool):
+        return
     if waited_for is None:
         raise _Decided(_lost(order, "it was delivered again, and nobody could say whether it had been done"))
-    if not waited_for:
-        raise _Decided(None)
     if await once.claimed(bus, order.call):
         raise _Decided(_lost(order, "the process that ran it ended before it could say what came of it"))
+
+
+async def _claim(bus: Bus, order: Order) -> None:
+    crash.point("executor.before_claim")
+    if not await once.claim(bus, order.call):
+        raise _Decided(_lost(order, "another process had begun it"))
+    crash.point("executor.after_claim")
 
 
 def _check_fresh(order: Order, now_ms: float) -> None:
@@ -132,33 +163,47 @@ async def _arguments(bus: Bus, tool: Tool, order: Order) -> Any:
     return arguments
 
 
-async def _run(bus: Bus, tool: Tool, order: Order, arguments: Any, timeout_s: float) -> Result:
+async def _run(bus: Bus, tool: Tool, order: Order, told: Told, arguments: Any, timeout_s: float) -> Result:
+    loop = asyncio.get_running_loop()
     context = ToolContext(bus, order.tenant, order.granted, timeout_s=timeout_s, attempt=order.delivered)
-    started = time.monotonic()
+    told.since = started = loop.time()
     clock = asyncio.timeout(timeout_s)
-    ending = RunEnding(bus, order.tenant, context.run, clock)
     crash.point("executor.before_effect")
     try:
         with tool_span(tool.spec.name, order.call, order.traceparent):
-            async with ending, clock:
+            async with clock:
+                told.heed(clock)
                 output = await tool.handler(context, arguments)
         crash.point("executor.after_effect")
-        return await _completed(bus, tool, order, output, _usage(tool, context, started))
     except ToolError as error:
         usage = _usage(tool, context, started)
+        if isinstance(error, ProcessDiedError) and _lasting(tool):
+            return _lost(order, f"{error.message}; it may have had its effect", usage)
         return _failed(order, error.code, error.message, retryable=error.retryable, usage=usage)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a tool's author did not foresee
         usage = _usage(tool, context, started)
         if clock.expired() and isinstance(error, TimeoutError):
-            return _given_up(tool, order, f"within {timeout_s:.3g} s", usage, ended=ending.happened)
+            return _given_up(tool, order, told.reason, timeout_s, usage)
         return _broken(order, error, usage)
+    finally:
+        await context.programs.close()
+    return await _completed(bus, tool, order, output, _usage(tool, context, started))
 
 
-def _given_up(tool: Tool, order: Order, within: str, usage: Usage, *, ended: bool) -> Failed | Lost:
-    text = f"{tool.spec.name} did not answer {'before its run ended' if ended else within}"
-    if tool.spec.effect in ("write", "irreversible"):
+def _given_up(tool: Tool, order: Order, reason: Reason, timeout_s: float, usage: Usage) -> Failed | Lost:
+    name = tool.spec.name
+    match reason:
+        case "":
+            text = f"{name} did not answer within {timeout_s:.3g} s"
+        case "cancelled":
+            text = f"{name} was stopped: its run was cancelled"
+        case "ended":
+            text = f"{name} did not answer before its run ended"
+        case _:
+            assert_never(reason)
+    if _lasting(tool):
         return _lost(order, f"{text}; it may have had its effect", usage)
-    return _failed(order, "cancelled" if ended else "call_timeout", text, retryable=not ended, usage=usage)
+    return _failed(order, "cancelled" if reason else "call_timeout", text, retryable=not reason, usage=usage)
 
 
 def _broken(order: Order, error: BaseException, usage: Usage) -> Failed:
@@ -195,7 +240,7 @@ async def _stored(bus: Bus, body: bytes) -> str:
 
 
 def _usage(tool: Tool, context: ToolContext, started: float) -> Usage:
-    took = int((time.monotonic() - started) * 1000)
+    took = int((asyncio.get_running_loop().time() - started) * 1000)
     price = tool.spec.price_micro_usd
     used = context.used or Usage(cost_micro_usd=price, estimated=price > 0)
     return msgspec.structs.replace(used, duration_ms=took)

@@ -30,6 +30,7 @@ from callboard.dead_letters import bury
 from callboard.tools import attempt
 from callboard.tools.attempt import Order, Undecodable
 from callboard.tools.clock import BrokerClock
+from callboard.tools.stops import Stops, Told
 from callboard.tools.tool import Tool
 from callboard_contracts import names, subjects, wire
 from callboard_contracts.call import Completed, Failed, Result
@@ -38,17 +39,31 @@ log = structlog.get_logger()
 
 _SERVICE = "tools"
 _AGAIN_S = 1.0
-_SET_CLOCK_S = 60.0
 
 
 class _Served:
-    """A tool as one process serves it."""
+    """A tool as one process serves it, with its room for calls within the process's."""
 
-    def __init__(self, tool: Tool, announcement: Announcement, concurrency: int) -> None:
+    def __init__(self, tool: Tool, announcement: Announcement, concurrency: int, limit: asyncio.Semaphore) -> None:
         self.tool = tool
         self.announcement = announcement
         self.room = min(concurrency, tool.concurrency or concurrency)
-        self.limit = asyncio.Semaphore(self.room)
+        self._own = asyncio.Semaphore(self.room)
+        self._all = limit
+
+    async def take(self) -> None:
+        """Wait for room for one call."""
+        await self._own.acquire()
+        try:
+            await self._all.acquire()
+        except BaseException:
+            self._own.release()
+            raise
+
+    def give(self) -> None:
+        """Give back the room of one call."""
+        self._all.release()
+        self._own.release()
 
 
 class Executor:
@@ -75,12 +90,13 @@ class Executor:
         self._concurrency = concurrency
         self._beat_s = ack_wait_s / 3
         self._clock = BrokerClock()
+        self._stops = Stops(bus, self._clock)
         self._grace_s = grace_s
         self._limit = asyncio.Semaphore(concurrency)
         self._served: list[_Served] = []
         self._pullers: list[Puller] = []
         self._held: dict[asyncio.Task[None], Delivery] = {}
-        self._waiting: set[asyncio.Task[None]] = set()
+        self._waiting: dict[asyncio.Task[None], None] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -88,9 +104,11 @@ class Executor:
 
         :raises NoAnswer: the broker does not answer.
         """
-        self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._keep_time())]
+        await self._clock.set(self._bus)
+        await self._stops.start()
+        self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._clock.keep(self._bus))]
         for tool in self._tools:
-            served = _Served(tool, await _announced(self._bus, tool), self._concurrency)
+            served = _Served(tool, await _announced(self._bus, tool), self._concurrency, self._limit)
             self._served.append(served)
             for group in range(self._groups):
                 await self._pull(served, layout.journal(group))
@@ -118,6 +136,7 @@ class Executor:
         await asyncio.gather(*self._held, return_exceptions=True)
         for task in self._tasks:
             task.cancel()
+        await self._stops.stop()
         with contextlib.suppress(BusError):
             await self._bus.flush()
 
@@ -127,28 +146,20 @@ class Executor:
             for message in self._held.values():
                 in_progress(self._bus, message)
 
-    async def _keep_time(self) -> None:
-        while True:
-            await self._clock.set(self._bus)
-            await asyncio.sleep(_SET_CLOCK_S)
-
     def _take(self, served: _Served, puller: Puller, message: Delivery) -> None:
         task = asyncio.get_running_loop().create_task(self._handle(served, puller, message))
         self._held[task] = message
-        self._waiting.add(task)
+        self._waiting[task] = None
         task.add_done_callback(self._drop)
 
     def _drop(self, task: asyncio.Task[None]) -> None:
         self._held.pop(task, None)
-        self._waiting.discard(task)
+        self._waiting.pop(task, None)
 
     async def _handle(self, served: _Served, puller: Puller, message: Delivery) -> None:
         """Deal with one message: it ends acked, terminated or given back."""
         try:
-            async with served.limit, self._limit:
-                if (task := asyncio.current_task()) is not None:
-                    self._waiting.discard(task)
-                await self._serve(served, message)
+            await self._deal(served, message)
         except asyncio.CancelledError:
             nak(self._bus, message)
             raise
@@ -161,22 +172,52 @@ class Executor:
         finally:
             puller.done()
 
-    async def _serve(self, served: _Served, message: Delivery) -> None:
+    async def _deal(self, served: _Served, message: Delivery) -> None:
         try:
             order = attempt.read(message, served.tool.spec.name)
         except Undecodable as error:
             await self._bury(message, "undecodable", str(error))
             term(self._bus, message)
             return
-        started = time.monotonic()
-        result = await attempt.outcome(self._bus, self._clock, served.tool, order)
+        told = self._stops.hold(order.tenant, order.call)
+        if told is None:
+            return  # it is held here already and was delivered again: its one answer acknowledges both
+        try:
+            await self._serve(served, message, order, told)
+        finally:
+            self._stops.release(told)
+
+    async def _serve(self, served: _Served, message: Delivery, order: Order, told: Told) -> None:
+        """Run a call when there is room for it; one that is cancelled while it waits is answered at once."""
+        try:
+            async with asyncio.timeout(None) as patience:
+                told.heed(patience)
+                await served.take()
+        except TimeoutError:
+            await self._answer(served, message, order, attempt.cancelled(order), 0.0)
+            return
+        try:
+            if (task := asyncio.current_task()) is not None:
+                self._waiting.pop(task, None)
+            started = asyncio.get_running_loop().time()
+            result = await attempt.outcome(self._bus, self._clock, served.tool, order, told, self._stops.since_ms)
+            await self._answer(served, message, order, result, asyncio.get_running_loop().time() - started)
+        finally:
+            served.give()
+
+    async def _answer(
+        self, served: _Served, message: Delivery, order: Order, result: Result | None, seconds: float
+    ) -> None:
+        """Publish what came of a call, then acknowledge it."""
         if result is not None:
             if isinstance(result, Failed) and result.code == "poison":
                 await self._bury(message, "poison", result.message)
+            crash.point("executor.before_result")
             await self._publish(order, result)
             crash.point("executor.after_result")
         ack(self._bus, message)
-        _account(served, order, result, time.monotonic() - started)
+        crash.point("executor.after_ack")
+        _account(served, order, result, seconds)
 
     async def _publish(self, order: Order, result: Result) -> None:
         """Publish a result, and again until it is stored: sent twice it is one result."""

@@ -13,7 +13,7 @@ import msgspec
 from callboard.bus import Bus, Conflict, NoAnswer, PublishTimeout, layout, reader
 from callboard_contracts import ids, subjects, wire
 
-_ASK_S = 2.0
+ASK_S = 2.0
 _PAUSE_S = 0.2
 
 
@@ -54,10 +54,10 @@ async def _mark(bus: Bus, call: str) -> bytes:
     return found.body if found else b""
 
 
-async def is_open(bus: Bus, tenant: str, call: str) -> bool | None:
-    """Ask the planner whether a call still waits for its result; None when nobody answers within two seconds."""
+async def is_open(bus: Bus, tenant: str, call: str, patience_s: float = ASK_S) -> bool | None:
+    """Ask the planner whether a call still waits for its result; None when nobody answers in time."""
     subject = subjects.ask(tenant, "planner", "call")
-    until = asyncio.get_running_loop().time() + _ASK_S
+    until = asyncio.get_running_loop().time() + patience_s
     while (left := until - asyncio.get_running_loop().time()) > 0:
         try:
             answer = await bus.request(subject, wire.encode({"call": call}), timeout_s=left)

@@ -13,6 +13,7 @@ from callboard.discovery import tool_url
 from callboard.logs import configure_logging
 from callboard.service import Context, stop_when_told
 from callboard.settings import Settings, from_environment
+from callboard.tools import apart
 from callboard.tools.executor import serving
 from callboard.tools.tool import Tool
 from callboard_contracts.errors import CallboardError
@@ -35,8 +36,12 @@ async def serve(context: Context, tools: Sequence[Tool]) -> None:
 def serve_tools(*tools: Tool, nats: str | None = None, concurrency: int = 8) -> None:
     """Serve tools from this process until SIGTERM or Ctrl-C; then finish what runs and give back the rest.
 
+    In the process of one call of a tool with `process=True` it does nothing, so that a script may end with it.
+
     The broker is `nats`, else the flag `--nats`, else CALLBOARD_NATS, else the system that runs on this machine.
     """
+    if apart.one_call_only:
+        return
     configure_logging("tools")
     try:
         url = tool_url(nats or _flag())

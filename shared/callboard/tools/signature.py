@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from callboard.tools.context import ToolContext
+from callboard.tools.errors import ToolError
 from callboard_contracts.errors import CallboardError
 
 _REF = "#/$defs/{name}"
@@ -47,6 +48,18 @@ def read(function: Callable[..., Any]) -> Signature:
         )
     except (TypeError, ValueError) as error:
         raise CallboardError("invalid_tool", f"{name}: {error}") from None
+
+
+def values(signature: Signature, arguments: Any) -> dict[str, Any]:
+    """Return a call's arguments as the function takes them, by name.
+
+    :raises ToolError: `arguments_invalid`.
+    """
+    try:
+        given = msgspec.convert(arguments, signature.arguments)
+    except msgspec.ValidationError as error:
+        raise ToolError(str(error), code="arguments_invalid") from None
+    return {name: getattr(given, name) for name in given.__struct_fields__}
 
 
 def schema_of(type_: Any) -> dict[str, Any]:

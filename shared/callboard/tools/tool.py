@@ -15,15 +15,11 @@ from typing import Any, cast, overload
 import anyio.to_thread
 import msgspec
 
-from callboard.tools import signature
-from callboard.tools.context import ToolContext
-from callboard.tools.errors import ToolError
+from callboard.tools import apart, signature
+from callboard.tools.context import Handler, ToolContext
 from callboard_contracts import names, units
 from callboard_contracts.errors import CallboardError
 from callboard_contracts.tool import Effect, Spec
-
-Handler = Callable[[ToolContext, Any], Awaitable[Any]]
-"""Takes a call's arguments, valid against the schema, and returns plain JSON values or what msgspec encodes."""
 
 _limiter: anyio.CapacityLimiter | None = None
 
@@ -71,12 +67,16 @@ def tool(
     tags: tuple[str, ...] = (),
     hidden: bool = False,
     concurrency: int | None = None,
+    process: bool = False,
+    memory_mb: int | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a tool of a typed function; its docstring is what the model reads.
 
     :param name: default: the function's name. :param effect: what running it twice would mean.
     :param price_usd: the most that one call can cost. :param timeout_s: how long one call may take.
+    :param process: each call runs in a fresh process, which can be stopped whatever it does; see `apart`.
+    :param memory_mb: what that process may take beyond what it starts with (not on macOS).
     :raises CallboardError: `invalid_tool`, with what is wrong.
     """
     return partial(_tool, **options) if function is None else _tool(function, **options)
@@ -89,6 +89,8 @@ def _tool(
     description: str = "",
     price_usd: float | str = 0,
     concurrency: int | None = None,
+    process: bool = False,
+    memory_mb: int | None = None,
     **options: Any,
 ) -> Tool:
     name = name or function.__name__
@@ -106,7 +108,10 @@ def _tool(
     except (msgspec.ValidationError, ValueError, TypeError) as error:
         raise CallboardError("invalid_tool", f"{name}: {error}") from None
     _check(spec, concurrency)
-    return Tool(spec, _handler(function, found), function=function, concurrency=concurrency)
+    if memory_mb is not None and not (process and memory_mb > 0):
+        raise CallboardError("invalid_tool", f"{name}: memory_mb is a positive number, and only with process=True")
+    handler = apart.handler(function, found, memory_mb) if process else _handler(function, found)
+    return Tool(spec, handler, function=function, concurrency=concurrency)
 
 
 def _check(spec: Spec, concurrency: int | None) -> None:
@@ -127,11 +132,7 @@ def _handler(function: Callable[..., Any], found: signature.Signature) -> Handle
     run = _awaited if inspect.iscoroutinefunction(function) else _in_thread
 
     async def handle(context: ToolContext, arguments: Any) -> Any:
-        try:
-            given = msgspec.convert(arguments, found.arguments)
-        except msgspec.ValidationError as error:
-            raise ToolError(str(error), code="arguments_invalid") from None
-        values = {name: getattr(given, name) for name in given.__struct_fields__}
+        values = signature.values(found, arguments)
         if found.context:
             values[found.context] = context
         return await run(partial(function, **values))

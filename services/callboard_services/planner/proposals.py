@@ -1,0 +1,88 @@
+"""The calls that a run proposes: a question to the model, what the model asked for, what a person wants again."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from callboard_contracts import ids, model, names, run
+from callboard_contracts.call import Call
+from callboard_contracts.registry import Facts
+from callboard_services.planner.state import State
+
+_MODEL_TIMEOUT_S = 120.0
+_TOOL_TIMEOUT_S = 60.0
+_MOST_OUTPUT = 4096
+_TOKENS_PER_TOOL = 150
+
+
+def question(state: State, facts: Facts) -> Call:
+    """Return the call that asks the model."""
+    accepted, spec = state.begun, facts.spec(names.MODEL)
+    offered = _offered(accepted, facts)
+    request = model.Request(
+        model=accepted.model,
+        max_output_tokens=_most_output(accepted, facts),
+        tools=offered,
+        prompt_tokens=state.context_tokens + _TOKENS_PER_TOOL * len(offered),
+    )
+    return Call(
+        id=_next(state, 0),
+        tool=names.MODEL,
+        arguments=msgspec.to_builtins(request),
+        timeout_s=spec.timeout_s if spec else _MODEL_TIMEOUT_S,
+    )
+
+
+def asked(state: State, asks: Sequence[model.Ask], facts: Facts) -> tuple[Call, ...]:
+    """Return the calls that the model asked for."""
+    return tuple(_call(_next(state, index), ask, facts) for index, ask in enumerate(asks))
+
+
+def again(state: State) -> tuple[Call, ...]:
+    """Return the calls that a person wants to be made again."""
+    return tuple(
+        Call(
+            id=_next(state, index),
+            tool=wish.tool,
+            arguments=wish.arguments,
+            arguments_ref=wish.arguments_ref,
+            timeout_s=wish.timeout_s,
+            again=wish.call,
+        )
+        for index, wish in enumerate(state.again)
+    )
+
+
+def _next(state: State, index: int) -> str:
+    return ids.call_id(state.begun.goal.id, state.turn + 1, index)
+
+
+def _most_output(accepted: run.Accepted, facts: Facts) -> int:
+    """An answer may take a quarter of a small model's window."""
+    found = facts.model(accepted.model)
+    window = found.context_tokens if found else 0
+    return min(_MOST_OUTPUT, window // 4) if window else _MOST_OUTPUT
+
+
+def _offered(accepted: run.Accepted, facts: Facts) -> tuple[str, ...]:
+    offered = facts.offered()
+    return offered if accepted.tools is None else tuple(tool for tool in accepted.tools if tool in offered)
+
+
+def _call(call_id: str, ask: model.Ask, facts: Facts) -> Call:
+    spec = facts.spec(ask.tool)
+    return Call(
+        id=call_id,
+        tool=ask.tool[:64],
+        arguments=ask.invalid or ask.arguments,
+        arguments_ref=ask.arguments_ref,
+        timeout_s=_timeout(ask) or (spec.timeout_s if spec else _TOOL_TIMEOUT_S),
+    )
+
+
+def _timeout(ask: model.Ask) -> float:
+    """A sub-agent's call lasts as long as its run may."""
+    if ask.tool != names.AGENT or not isinstance(ask.arguments, dict):
+        return 0.0
+    wish = ask.arguments.get("timeout_s", 300.0)
+    return float(wish) + 5.0 if isinstance(wish, int | float) else 0.0

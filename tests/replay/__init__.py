@@ -1,0 +1,1 @@
+"""Old runs against today's code: what was recorded once is read for ever."""
