@@ -1,10 +1,13 @@
 """A call is one thing to do; a result is what came back. Nobody runs a call without the guard's grant."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from callboard_contracts.units import MicroUsd
+
+TIMEOUT_S: Final = 60.0
+"""How long a call may take that says nothing else."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -15,7 +18,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     arguments: Any = None
     arguments_ref: str = ""
     """The digest of the arguments in the blob store when they are over 32 KiB; then `arguments` is absent."""
-    timeout_s: float = 60.0
+    timeout_s: float = TIMEOUT_S
     again: str = ""
     """The call that failed and that a person had made again, with the same arguments, as this one."""
 

@@ -17,6 +17,8 @@ class Opened(msgspec.Struct, tag="guard.opened.v1", frozen=True, kw_only=True, o
     """The tools it may use, never more than its parent may; absent: every tool."""
     parent: str = ""
     skill_digest: str = ""
+    traceparent: str = ""
+    """The trace that the goal came with, when it came with one."""
     paused: int = 0
     """The number of the pause that is in force for it, of which the run is told; 0: none."""
 
@@ -40,6 +42,8 @@ class Granted(msgspec.Struct, tag="guard.granted.v1", frozen=True, kw_only=True,
     unpriced: bool = False
     skill_digest: str = ""
     depth: int = 0
+    traceparent: str = ""
+    """The trace that the goal came with; absent: the trace id is the 128 bits of the tree's ULID."""
 
 
 class Refused(msgspec.Struct, tag="guard.refused.v1", frozen=True, kw_only=True, omit_defaults=True):

@@ -66,6 +66,12 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """It came after the run had given the call up: it is booked and causes nothing."""
 
 
+def settlement(taken: Taken) -> Settlement:
+    """Return what a result costs the tree; one that never came costs all that was reserved for it."""
+    cost = IN_FULL if taken.code == "call_timeout" and taken.status == "lost" else taken.cost_micro_usd
+    return (taken.call, cost, taken.input_tokens + taken.output_tokens)
+
+
 class Took(msgspec.Struct, tag="run.took.v1", frozen=True, kw_only=True, omit_defaults=True):
     """Observe: results arrived."""
 
@@ -87,6 +93,7 @@ class Called(msgspec.Struct, tag="run.called.v1", frozen=True, kw_only=True, omi
     """When it was decided, from which the calls' deadlines follow."""
     calls: tuple[Call, ...]
     settled: tuple[Settlement, ...] = ()
+    """Of results that earlier records took; what this one took stands in it already."""
 
 
 class Deferred(msgspec.Struct, tag="run.deferred.v1", frozen=True, kw_only=True, omit_defaults=True):

@@ -14,7 +14,7 @@ import msgspec
 
 from callboard.bus import Bus, Delivery, layout, reader
 from callboard_contracts import call, ids, journal, names, run, subjects, wire
-from callboard_contracts.guard import Granted
+from callboard_contracts.guard import Cancelled, Granted
 
 Result = call.Completed | call.Failed | call.Refused | call.Lost
 TENANT = "acme"
@@ -30,6 +30,16 @@ async def until(what: Callable[[], Any], *, within_s: float = 10.0) -> Any:
     raise AssertionError(f"did not come true within {within_s} s")
 
 
+def alive(pid: int) -> bool:
+    """Tell whether a process runs; one that ended and nobody has reaped does not."""
+    try:
+        os.kill(pid, 0)
+        stat = Path(f"/proc/{pid}/stat")
+        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
 class World:
     """Grants calls as the guard does, and hears results as the planner does."""
 
@@ -38,6 +48,8 @@ class World:
         self.results: dict[str, list[Result]] = {}
         self.headers: dict[str, dict[str, str]] = {}
         self.asked: list[str] = []
+        self.closed: list[str] = []
+        """Calls that nobody waits for, as when their run ended first."""
         self.tree = ids.ulid(int(time.time() * 1000), os.urandom(10))
         self._turn = 0
 
@@ -63,21 +75,26 @@ class World:
         def answer(message: Delivery) -> None:
             asked = msgspec.json.decode(message.body)["call"]
             self.asked.append(asked)
-            self.bus.send(message.reply, wire.encode({"open": asked not in self.results}))
+            self.bus.send(message.reply, wire.encode({"open": asked not in (*self.results, *self.closed)}))
 
         await self.bus.subscribe(subjects.ask(TENANT, "planner", "call"), answer)
 
     async def grant(
         self, tool: str, arguments: Any = None, *, timeout_s: float = 30.0, alone: bool = True, **more: Any
     ) -> str:
-        """Publish a grant, as a record of its own or as a command beside one; return the call's id."""
+        """Publish a grant, as a record of its own or as a command beside one; return the call's id.
+
+        `by` is the run that asked, when it is not the root.
+        """
         self._turn += 1
-        id_ = ids.call_id(self.tree, self._turn, 0)
+        id_ = ids.call_id(more.pop("by", self.tree), self._turn, 0)
         expires_ms = more.pop("expires_ms", int((time.time() + timeout_s) * 1000))
-        headers = more.pop("headers", {})
+        trace = more.pop("traceparent", "")
         asked = call.Call(id=id_, tool=tool, arguments=arguments, timeout_s=timeout_s, **more)
-        record = journal.Record(causes=(id_,), events=(Granted(call=asked, source=1, expires_ms=expires_ms),))
-        await self.publish(id_, names.token(tool), wire.encode(record), alone=alone, headers=headers)
+        record = journal.Record(
+            causes=(id_,), events=(Granted(call=asked, source=1, expires_ms=expires_ms, traceparent=trace),)
+        )
+        await self.publish(id_, names.token(tool), wire.encode(record), alone=alone)
         return id_
 
     async def publish(
@@ -92,6 +109,11 @@ class World:
         address = subjects.Address.of_run(TENANT, self.tree)
         record = journal.Record(causes=("x",), events=(run.Ended(status="cancelled"),))
         await self.bus.publish(str(address.at("log", "ended")), wire.encode(record))
+
+    async def cancel(self, name: str, *, tenant: str = TENANT) -> None:
+        """Record that a run and its descendants are cancelled, as the guard does."""
+        record = journal.Record(causes=("x",), events=(Cancelled(run=name),))
+        await self.bus.publish(str(subjects.Address.of_tree(tenant, name).at("log", "cancelled")), wire.encode(record))
 
     async def result(self, call_id: str, *, within_s: float = 10.0) -> Result:
         found: list[Result] = await until(lambda: self.results.get(call_id), within_s=within_s)
@@ -143,6 +165,14 @@ async def pending(bus: Bus, groups: int, tool: str) -> int:
         info = await bus.api(f"CONSUMER.INFO.{layout.journal(group)}.{names.durable(tool)}")
         total += info["num_pending"] + info["num_ack_pending"]
     return total
+
+
+async def deliveries(bus: Bus, tool: str) -> int:
+    """Return how often a message of a tool was delivered, again and again included."""
+    streams = (await bus.api("STREAM.NAMES"))["streams"]
+    journals = [stream for stream in streams if stream.startswith("JOURNAL-")]
+    infos = [await bus.api(f"CONSUMER.INFO.{stream}.{names.durable(tool)}") for stream in journals]
+    return sum(int(info["delivered"]["consumer_seq"]) for info in infos)
 
 
 async def eventually(what: Callable[[], Awaitable[bool]], *, within_s: float = 10.0) -> None:

@@ -15,7 +15,7 @@ from callboard.tools import ToolContext, ToolError, tool
 from callboard_contracts import dead, live, names, subjects, wire
 from callboard_contracts.call import Completed, Failed, Lost, Usage
 from tests.tools.conftest import GROUPS, Serve
-from tests.tools.parts import TENANT, World, durables, eventually, pending
+from tests.tools.parts import TENANT, World, deliveries, durables, eventually, pending, until
 
 
 @tool(name="text.shout", effect="pure")
@@ -31,7 +31,6 @@ async def test_a_granted_call_is_run_and_its_result_reaches_the_run(world: World
         Completed(call=id_, output="HEY"),
         usage=world.results[id_][0].usage,  # type: ignore[union-attr]
     )
-    assert world.headers[id_] == {"ce-id": id_, "ce-type": "call.completed.v1"}
 
 
 async def test_calls_of_wider_turns_are_run_as_well(world: World, serve: Serve) -> None:
@@ -235,6 +234,7 @@ async def test_a_long_call_is_not_delivered_again(world: World, serve: Serve) ->
     assert isinstance(await world.result(first), Completed)
     assert isinstance(await world.result(second), Completed)
     assert runs == [1, 1]
+    assert await deliveries(world.bus, "slow") == 2
 
 
 async def test_a_message_that_is_no_call_goes_to_the_dead_letters_and_the_next_one_is_run(
@@ -337,10 +337,9 @@ async def test_a_trace_goes_on_through_the_call(world: World, serve: Serve) -> N
 
     await serve(traced)
     parent = f"00-{'ab' * 16}-{'cd' * 8}-01"
-    id_ = await world.grant("traced", headers={wire.TRACE: parent})
+    id_ = await world.grant("traced", traceparent=parent)
     await world.result(id_)
     assert seen == ["ab" * 16]
-    assert world.headers[id_][wire.TRACE] == parent
 
 
 async def test_draining_finishes_what_runs_and_gives_back_the_rest_at_once(world: World, bus: Bus) -> None:
@@ -395,3 +394,44 @@ async def test_what_does_not_finish_in_the_grace_is_lost_when_it_may_have_had_it
     await second.start()
     assert isinstance(await world.result(id_), Lost)
     await second.stop()
+
+
+async def test_what_only_reads_and_does_not_finish_in_the_grace_is_run_by_another(world: World, bus: Bus) -> None:
+    from callboard.tools import Executor
+
+    runs: list[int] = []
+
+    @tool(name="looks", effect="read")
+    async def looks(context: ToolContext) -> int:
+        """Take for ever the first time."""
+        runs.append(context.attempt)
+        await asyncio.sleep(600 if context.attempt == 1 else 0)
+        return context.attempt
+
+    await durables(bus, GROUPS, "looks")
+    first, second = Executor(bus, GROUPS, [looks], grace_s=0.1), Executor(bus, GROUPS, [looks], grace_s=0.1)
+    await first.start()
+    id_ = await world.grant("looks", timeout_s=600)
+    await until(lambda: runs)
+    await first.stop()
+    await second.start()
+    assert isinstance(await world.result(id_), Completed)
+    assert runs == [1, 2]
+    await second.stop()
+
+
+async def test_work_of_many_times_the_broker_s_patience_is_delivered_once(world: World, serve: Serve) -> None:
+    """An hour of work, scaled: the broker waits 0.3 s."""
+    runs: list[int] = []
+
+    @tool(name="works", effect="pure", timeout_s=3600.0)
+    async def works(context: ToolContext) -> int:
+        """Work."""
+        runs.append(context.attempt)
+        await asyncio.sleep(6)
+        return context.attempt
+
+    await serve(works, ack_wait_s=0.3)
+    assert isinstance(await world.result(await world.grant("works", timeout_s=3600.0)), Completed)
+    assert runs == [1]
+    assert await deliveries(world.bus, "works") == 1

@@ -10,9 +10,26 @@ from callboard_contracts import guard, ids, model, names, run
 from callboard_contracts.call import Completed, Failed, Lost, Refused, Usage
 from callboard_contracts.goal import Limits
 from callboard_contracts.journal import Record
+from callboard_services.guard.settling import told
 from callboard_services.planner import steps
 from callboard_services.planner.accept import Start
 from tests.unit.given import ADDRESS, NOW, RUN, RunOf, facts, goal, message
+
+
+def settled(run_: RunOf, type_: type[run.Called | run.Ended]) -> dict[str, tuple[int, int]]:
+    """What the guard reads of costs in the last record with such an event, which also took results."""
+    record = Record(causes=("x",), events=(run_.last(run.Took), run_.last(type_)))
+    return {call: (cost, tokens) for call, cost, tokens in told(record, run_.last(type_).settled)}
+
+
+def test_results_that_earlier_records_took_are_settled_by_the_record_that_ends_the_step() -> None:
+    run_ = RunOf()
+    run_.ask("echo", "echo")
+    first, second = run_.open
+    run_.take(Completed(call=first, output="x", usage=Usage(cost_micro_usd=3)))
+    run_.take(Completed(call=second, output="x", usage=Usage(cost_micro_usd=4)))
+    assert run_.last(run.Called).settled == ((first, 3, 0),)
+    assert settled(run_, run.Called) == {first: (3, 0), second: (4, 0)}
 
 
 def test_a_goal_becomes_a_run_that_asks_the_model() -> None:
@@ -63,7 +80,7 @@ def test_tools_that_the_model_asks_for_are_proposed_in_one_turn() -> None:
     run_ = RunOf()
     run_.ask("echo", "note")
     assert run_.open == [f"{RUN}-2-0", f"{RUN}-2-1"]
-    assert run_.last(run.Called).settled == ((f"{RUN}-1-0", 7, 110),)
+    assert settled(run_, run.Called) == {f"{RUN}-1-0": (7, 110)}
 
 
 def test_the_model_is_asked_again_only_when_every_call_has_answered() -> None:
@@ -79,7 +96,7 @@ def test_an_answer_that_fits_the_contract_completes_the_run() -> None:
     run_ = RunOf(goal(contract={"type": "integer"}))
     run_.answer(model.Answer(finished=True, output=42))
     assert (run_.ended.status, run_.ended.output, run_.ended.turns) == ("completed", 42, 1)
-    assert run_.ended.settled == ((f"{RUN}-1-0", 7, 110),)
+    assert settled(run_, run.Ended) == {f"{RUN}-1-0": (7, 110)}
 
 
 def test_an_answer_off_the_contract_is_shown_to_the_model_and_never_delivered() -> None:
@@ -153,7 +170,7 @@ def test_a_call_that_never_answers_is_given_up_and_its_late_result_is_only_booke
     run_.take(run.Wake(), late)
     assert run_.last(run.Took).results[0].status == "lost"
     assert run_.open == [f"{RUN}-3-0"]
-    assert run_.last(run.Called).settled == ((f"{RUN}-2-0", run.IN_FULL, 0),)
+    assert settled(run_, run.Called) == {f"{RUN}-2-0": (run.IN_FULL, 0)}
     found = run_.take(Completed(call=f"{RUN}-2-0", output="x", usage=Usage(cost_micro_usd=3)))
     assert isinstance(found, tuple)
     assert found[0].results[0].late  # type: ignore[union-attr]

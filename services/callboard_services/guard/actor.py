@@ -17,7 +17,7 @@ from callboard_services.guard.commands import alone, commands
 from callboard_services.guard.control import cancelled, control, released
 from callboard_services.guard.deciding import decide_call
 from callboard_services.guard.evolve import evolve, fold
-from callboard_services.guard.settling import end, late, settle, wake
+from callboard_services.guard.settling import end, late, settle, told, wake
 from callboard_services.guard.state import State
 
 _KINDS: Final[dict[type, str]] = {
@@ -119,7 +119,8 @@ def _on(state: State, event: Event, message: Input, facts: Facts) -> list[Event]
         case run.Took():
             return late(state, event)
         case run.Ended():
-            return end(state, message.address.run, event, message.time_ms)
+            settled = told(message.body, event.settled)
+            return end(state, message.address.run, settled, message.time_ms)
         case _:
             return []
 
@@ -145,6 +146,7 @@ def _open(state: State, event: run.Accepted) -> list[Event]:
             tools=tools,
             parent=event.parent,
             skill_digest=event.skill_digest,
+            traceparent="" if event.parent else event.traceparent,
             paused=state.nth if state.is_paused(name) else 0,
         )
     ]
@@ -155,7 +157,7 @@ def _called(state: State, event: run.Called, message: Input, facts: Facts) -> li
     known = state.runs.get(name)
     if known is not None and event.turn <= known.turn:
         return []
-    found: list[Event] = settle(state, event.settled)
+    found: list[Event] = settle(state, told(message.body, event.settled))
     state = fold(state, found)
     tools = [call.id for call in event.calls if call.tool != names.MODEL]
     if tools and state.is_paused(name) and not state.is_cancelled(name):

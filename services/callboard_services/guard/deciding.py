@@ -29,6 +29,7 @@ def decide_call(state: State, call: Call, source: int, message: Input, facts: Fa
         unpriced=worst.unpriced,
         skill_digest=known.skill_digest if known else "",
         depth=ids.depth_of(call.id),
+        traceparent=state.traceparent,
     )
 
 

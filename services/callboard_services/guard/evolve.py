@@ -55,6 +55,7 @@ def _opened(state: State, event: guard.Opened) -> State:
     return msgspec.structs.replace(
         state,
         limits=event.limits if root else state.limits,
+        traceparent=event.traceparent if root else state.traceparent,
         runs=state.runs | {event.run: run},
         started=state.started + 1,
     )

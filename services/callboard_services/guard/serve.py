@@ -23,7 +23,7 @@ def read_record(delivery: Delivery) -> Input:
     where = subjects.Subject.parse(delivery.stored_subject)
     address = subjects.Address.of_tree(where.address.tenant, where.address.run)
     body = wire.decode(delivery.body, _TYPES.get(where.kind, Record) if where.lane == "in" else Record)
-    return Input(delivery.cause, address, body, delivery.seq, delivery.time_ms, traceparent=delivery.traceparent)
+    return Input(delivery.cause, address, body, delivery.seq, delivery.time_ms)
 
 
 async def serve(context: Context) -> None:

@@ -7,7 +7,7 @@ their grants and a grace are over. What has not answered by then is committed in
 from collections.abc import Iterable, Sequence
 
 from callboard_contracts import guard, ids, run
-from callboard_contracts.journal import Event
+from callboard_contracts.journal import Event, Record
 from callboard_contracts.run import IN_FULL
 from callboard_services.guard.control import orphaned
 from callboard_services.guard.evolve import fold
@@ -40,11 +40,18 @@ def _unwanted(state: State, child: str) -> list[Event]:
     return [guard.Cancelled(run=child, reason="the run that asked for it waits no longer", open=told)]
 
 
-def end(state: State, name: str, event: run.Ended, now_ms: int) -> list[Event]:
+def told(record: Record, settled: Sequence[run.Settlement]) -> tuple[run.Settlement, ...]:
+    """Return what a run's record says of costs: of the results that it takes itself, and of earlier ones."""
+    taken = [one for event in record.events if isinstance(event, run.Took) for one in event.results]
+    own = {one.call: run.settlement(one) for one in taken if one.status != "refused" and not one.late}
+    return (*own.values(), *(entry for entry in settled if entry[0] not in own))
+
+
+def end(state: State, name: str, settled: Sequence[run.Settlement], now_ms: int) -> list[Event]:
     """Return what follows from a run's ending."""
     if name not in state.runs or state.runs[name].ended:
         return []
-    found = settle(state, event.settled)
+    found = settle(state, settled)
     found += orphaned(fold(state, found), name, "the run that asked for it ended")
     after = fold(state, found)
     waiting = tuple(owed(after, name))

@@ -7,7 +7,7 @@ from callboard_contracts.goal import Limits
 from callboard_contracts.units import MicroUsd
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run of the tree that has not ended."""
 
     turn: int = 0
@@ -44,11 +44,12 @@ class Held(msgspec.Struct, frozen=True):
     """The sequence of the record that asked for them."""
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The tree after its last record. *committed + reserved ≤ limit* holds at every one, overruns aside."""
 
     limits: Limits | None = None
     closed: bool = False
+    traceparent: str = ""
     committed_micro_usd: MicroUsd = 0
     tokens: int = 0
     calls: int = 0

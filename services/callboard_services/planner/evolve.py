@@ -8,7 +8,6 @@ import msgspec
 from callboard_contracts import guard, names, run
 from callboard_contracts.call import Call
 from callboard_contracts.journal import Event
-from callboard_contracts.run import IN_FULL
 from callboard_services.planner import loops
 from callboard_services.planner.state import Open, State
 
@@ -115,7 +114,7 @@ def _took(state: State, results: tuple[run.Taken, ...]) -> State:
     taken_now = {taken.call for taken in results}
     still = {call: kept for call, kept in state.open.items() if call not in taken_now}
     given_up = tuple(taken.call for taken in results if taken.code == "call_timeout" and taken.status == "lost")
-    booked = tuple(_settlement(taken) for taken in results if taken.status != "refused")
+    booked = tuple(run.settlement(taken) for taken in results if taken.status != "refused")
     return msgspec.structs.replace(
         state,
         open=still,
@@ -139,12 +138,6 @@ def _counts(state: State, taken: run.Taken) -> bool:
 def _done(state: State, taken: run.Taken) -> loops.Done:
     outcome = f"ok {taken.bytes}" if taken.status == "completed" else taken.code or taken.status
     return loops.Done(state.open[taken.call].digest, taken.tool, outcome)
-
-
-def _settlement(taken: run.Taken) -> run.Settlement:
-    """Return what a result cost; one that never came costs all that was reserved for it."""
-    cost = IN_FULL if taken.code == "call_timeout" and taken.status == "lost" else taken.cost_micro_usd
-    return (taken.call, cost, taken.input_tokens + taken.output_tokens)
 
 
 def _context(tokens: int, results: tuple[run.Taken, ...]) -> int:

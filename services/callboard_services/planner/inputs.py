@@ -52,7 +52,8 @@ def read_delegation(delivery: Delivery) -> Input:
         raise ValueError("the record holds no grant")
     digest = sha256(wire.encode(grant.call)).hexdigest()
     address = subjects.Address.of_run(where.address.tenant, grant.call.id)
-    return _input(delivery, address, delegated(grant.call.id, grant.call.arguments, digest), grant.call.id)
+    start = delegated(grant.call.id, grant.call.arguments, digest)
+    return Input(grant.call.id, address, start, delivery.seq, delivery.time_ms, traceparent=grant.traceparent)
 
 
 def read_input(delivery: Delivery) -> Input:

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import msgspec
 
 from callboard_contracts import ids, model, names, run
-from callboard_contracts.call import Call
+from callboard_contracts.call import TIMEOUT_S, Call
 from callboard_contracts.registry import Facts
 from callboard_services.planner.state import State
 
 _MODEL_TIMEOUT_S = 120.0
-_TOOL_TIMEOUT_S = 60.0
 _MOST_OUTPUT = 4096
 _TOKENS_PER_TOOL = 150
 
@@ -29,7 +28,7 @@ def question(state: State, facts: Facts) -> Call:
         id=_next(state, 0),
         tool=names.MODEL,
         arguments=msgspec.to_builtins(request),
-        timeout_s=spec.timeout_s if spec else _MODEL_TIMEOUT_S,
+        timeout_s=_seconds(spec.timeout_s if spec else _MODEL_TIMEOUT_S),
     )
 
 
@@ -46,7 +45,7 @@ def again(state: State) -> tuple[Call, ...]:
             tool=wish.tool,
             arguments=wish.arguments,
             arguments_ref=wish.arguments_ref,
-            timeout_s=wish.timeout_s,
+            timeout_s=_seconds(wish.timeout_s),
             again=wish.call,
         )
         for index, wish in enumerate(state.again)
@@ -76,8 +75,13 @@ def _call(call_id: str, ask: model.Ask, facts: Facts) -> Call:
         tool=ask.tool[:64],
         arguments=ask.invalid or ask.arguments,
         arguments_ref=ask.arguments_ref,
-        timeout_s=_timeout(ask) or (spec.timeout_s if spec else _TOOL_TIMEOUT_S),
+        timeout_s=_seconds(_timeout(ask) or (spec.timeout_s if spec else TIMEOUT_S)),
     )
+
+
+def _seconds(timeout_s: float) -> float:
+    """Return a timeout as it is written: msgspec leaves a default out only when it is the very object."""
+    return TIMEOUT_S if timeout_s == TIMEOUT_S else timeout_s
 
 
 def _timeout(ask: model.Ask) -> float:

@@ -15,7 +15,7 @@ class Open(msgspec.Struct, frozen=True):
     """Of its tool and arguments, to see when the run goes in circles."""
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The run after its last record. `accepted` is the first record's and not part of a snapshot."""
 
     accepted: run.Accepted | None = None

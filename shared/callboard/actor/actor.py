@@ -23,7 +23,7 @@ class Input(msgspec.Struct, frozen=True):
     """One message as an actor sees it: nothing here changes when it is delivered again."""
 
     id: str
-    """Its `ce-id`: the cause that a record names."""
+    """Its `ce-id`, or where it is stored: the cause that a record names."""
     address: subjects.Address
     """Whom it concerns."""
     body: Any

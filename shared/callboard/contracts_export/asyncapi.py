@@ -15,13 +15,14 @@ _FORMAT: Final = "application/schema+json;version=draft-2020-12"
 _HEADERS: Final[Json] = {
     "type": "object",
     "description": "CloudEvents 1.0 in binary mode. Absent are `ce-source`, which is `callboard`, and"
-    " `ce-specversion`, which is `1.0`: they are constant, and every byte is stored with every message.",
+    " `ce-specversion`, which is `1.0`: they are constant, and every byte is stored with every message. Records and"
+    " results leave out `ce-id` and `ce-type` too: the body says the type, and the id is the call's, or where the"
+    " record is stored.",
     "properties": {
         "ce-id": {"type": "string", "description": "Follows from the cause: the same said twice has the same id."},
         "ce-type": {"type": "string", "description": "The wire type, with its version."},
-        "traceparent": {"type": "string", "description": "W3C trace context."},
+        "traceparent": {"type": "string", "description": "W3C trace context, of a goal."},
     },
-    "required": ["ce-id", "ce-type"],
 }
 _RECORD_HEADERS: Final[Json] = {
     "type": "object",
@@ -40,7 +41,6 @@ _RECORD_HEADERS: Final[Json] = {
         "Nats-Subject": {"type": "string", "description": "The subject it is stored under (live and direct get)."},
         "Nats-Sequence": {"type": "string", "description": "Its sequence there, in decimal (live and direct get)."},
     },
-    "required": _HEADERS["required"],
 }
 _FOREIGN: Final[dict[str, Json]] = {
     "jetstream.pull": {

@@ -22,21 +22,19 @@ class Follower:
         self._bus = bus
         self._actor = actor
 
-    async def follow(self, address: subjects.Address, record: Record, timer_ms: int, trace: str) -> None:
+    async def follow(self, address: subjects.Address, record: Record, timer_ms: int) -> None:
         """Send a record's commands, and set the timer when there is a time.
 
         :raises BusError: not everything was stored; do it again.
         """
-        sending = [self._send(command, trace) for command in self._actor.commands(address, record)]
+        sending = [self._send(command) for command in self._actor.commands(address, record)]
         if timer_ms:
             sending.append(arm(self._bus, address, timer_ms))
         if sending:
             await asyncio.gather(*sending)
 
-    async def _send(self, command: Command, trace: str) -> None:
+    async def _send(self, command: Command) -> None:
         headers = {wire.ID: command.id, wire.TYPE: wire.type_of(type(command.body))}
-        if trace:
-            headers[wire.TRACE] = trace
         if command.once:
             headers[wire.FENCE] = "0"
         try:

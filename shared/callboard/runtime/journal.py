@@ -23,7 +23,6 @@ SNAPSHOT_EVERY = 16
 """A reader follows `prev` over at most this many records before it meets a state to start from."""
 
 S = TypeVar("S")
-_RECORD_TYPE = wire.type_of(Record)
 
 
 class Held(msgspec.Struct, Generic[S], frozen=True):
@@ -41,8 +40,8 @@ class Held(msgspec.Struct, Generic[S], frozen=True):
 
 
 def link_of(body: bytes) -> str:
-    """Return the digest by which the next record names a record: 192 bits of SHA-256 in base64url."""
-    return urlsafe_b64encode(sha256(body).digest()[:24]).decode()
+    """Return the digest by which the next record names a record: 128 bits of SHA-256 in base64url."""
+    return urlsafe_b64encode(sha256(body).digest()[:16]).decode().rstrip("=")
 
 
 class Journal(Generic[S]):
@@ -105,7 +104,7 @@ class Journal(Generic[S]):
         return None
 
     async def append(
-        self, address: subjects.Address, held: Held[S], after: S, record: Record, headers: dict[str, str]
+        self, address: subjects.Address, held: Held[S], after: S, record: Record
     ) -> tuple[Held[S], Record]:
         """Append a record behind the fence. Returns the state that now holds, and the record as it was stored.
 
@@ -116,7 +115,7 @@ class Journal(Generic[S]):
         state = msgspec.Raw(self._actor.snapshot(after)) if snapshot else record.state
         record = msgspec.structs.replace(record, state=state, genesis=held.genesis if snapshot else 0, link=held.link)
         subject, body = address.at("log", self._actor.lane(record.events)), wire.encode(record)
-        ack = await self._bus.publish(str(subject), body, headers | self._fence(address, held.seq))
+        ack = await self._bus.publish(str(subject), body, _fence(address, held.seq))
         since = 0 if snapshot else held.since + 1
         return Held(after, ack.seq, held.genesis or ack.seq, since, link_of(body)), record
 
@@ -132,17 +131,13 @@ class Journal(Generic[S]):
         ours = (where.address.tenant, where.address.tree, where.lane) == (address.tenant, address.tree, "log")
         return wire.decode(found.body, Record) if ours else None
 
-    def _fence(self, address: subjects.Address, seq: int) -> dict[str, str]:
-        key = address.tree if address.actor == "tree" else address.run
-        return {
-            wire.ID: f"{address.actor}:{key}@{seq}",
-            wire.TYPE: _RECORD_TYPE,
-            wire.FENCE: str(seq),
-            wire.FENCE_SUBJECT: address.fence,
-        }
-
     def _stream(self, address: subjects.Address) -> str:
         return layout.journal_of(address.tree, self._groups)
+
+
+def _fence(address: subjects.Address, seq: int) -> dict[str, str]:
+    """Return a record's only headers: its type stands in its body, and its id is where it is stored."""
+    return {wire.FENCE: str(seq), wire.FENCE_SUBJECT: address.fence}
 
 
 def folded(actor: Actor[Any], state: Any, events: Sequence[Event]) -> Any:

@@ -33,7 +33,7 @@ from callboard.runtime.inputs import Inputs, Source
 from callboard.runtime.journal import LOOK_BACK, RECENT, Held, Journal
 from callboard.runtime.tasks import Tasks
 from callboard.runtime.timers import arm
-from callboard_contracts import guard, run, subjects, wire
+from callboard_contracts import guard, run, subjects
 from callboard_contracts.journal import Event, Record
 from callboard_contracts.registry import Facts
 
@@ -234,13 +234,11 @@ class Worker(Generic[S]):
         crash.point(f"{self._actor.name}.before_record")
         causes = tuple(waiting.message.id for waiting in plan.causes)
         record = Record(causes=causes, events=plan.events, facts=self._facts().revision)
-        trace = next((w.message.traceparent for w in plan.causes if w.message.traceparent), "")
-        headers = {wire.TRACE: trace} if trace else {}
-        new, stored = await self._journal.append(address, held, plan.after, record, headers)
+        new, stored = await self._journal.append(address, held, plan.after, record)
         crash.point(f"{self._actor.name}.after_record")
         self._remember(key, new)
         timer_ms = self._actor.timer_ms(plan.after) if any(map(_arms, plan.events)) else 0
-        await self._follower.follow(address, stored, timer_ms, trace)
+        await self._follower.follow(address, stored, timer_ms)
         crash.point(f"{self._actor.name}.after_commands")
 
     def _remember(self, key: str, held: Held[S]) -> None:
@@ -256,7 +254,7 @@ class Worker(Generic[S]):
             most = LOOK_BACK if lost or waiting.delivery.delivered > 1 else RECENT
             record = await self._journal.find(waiting.message.address, waiting.message.id, most)
             if record is not None:
-                await self._follower.follow(address, record, timer_ms, waiting.message.traceparent)
+                await self._follower.follow(address, record, timer_ms)
         if timer_ms and any(isinstance(waiting.message.body, run.Wake) for waiting in plan.seen):
             await arm(self._bus, address, timer_ms)  # one that came too early took the place of the one that is due
         for waiting, dead in plan.dead:

@@ -43,7 +43,6 @@ class Order(msgspec.Struct, frozen=True):
     tenant: str
     granted: Granted
     delivered: int
-    traceparent: str
     stored_ms: int
     """When the broker stored the grant, ms since 1970."""
 
@@ -67,7 +66,7 @@ def read(message: Delivery, tool: str) -> Order:
         raise Undecodable("the record holds no grant")
     if granted.call.tool != tool:
         raise Undecodable(f"the grant is for {granted.call.tool}")
-    return Order(address.tenant, granted, message.delivered, message.traceparent, message.time_ms)
+    return Order(address.tenant, granted, message.delivered, message.time_ms)
 
 
 class _Decided(Exception):  # noqa: N818 - no error: what comes of a call that does not run
@@ -170,7 +169,7 @@ async def _run(bus: Bus, tool: Tool, order: Order, told: Told, arguments: Any, t
     clock = asyncio.timeout(timeout_s)
     crash.point("executor.before_effect")
     try:
-        with tool_span(tool.spec.name, order.call, order.traceparent):
+        with tool_span(tool.spec.name, order.granted):
             async with clock:
                 told.heed(clock)
                 output = await tool.handler(context, arguments)

@@ -221,13 +221,10 @@ class Executor:
 
     async def _publish(self, order: Order, result: Result) -> None:
         """Publish a result, and again until it is stored: sent twice it is one result."""
-        headers = {wire.ID: order.call, wire.TYPE: wire.type_of(type(result))}
-        if order.traceparent:
-            headers[wire.TRACE] = order.traceparent
         body, pause_s = wire.encode(result), 0.1
         while True:
             try:
-                await self._bus.publish(subjects.result(order.tenant, order.call), body, headers)
+                await self._bus.publish(subjects.result(order.tenant, order.call), body)
                 return
             except PublishRefused as error:
                 if not error.retry:

@@ -1,11 +1,12 @@
 """Builders for a run's records as the models service reads them, and a catalogue with one model behind a server."""
 
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
 
 from callboard_contracts import call, goal, ids, model, names, run, tool
-from callboard_services.models import choose, known, prices
+from callboard_services.models import choose, history, known, prices
 from callboard_services.models.catalogue import Catalogue
 from callboard_services.models.complete import Job
 from callboard_services.models.history import Entry
@@ -43,8 +44,11 @@ class Story:
         return self
 
     def said(self, answer: model.Answer) -> "Story":
+        """The model is asked and answers, and the calls that follow are proposed."""
+        return self.asked().answered(answer)
+
+    def answered(self, answer: model.Answer) -> "Story":
         """The model answers, and the calls that follow are proposed."""
-        self.asked()
         output = msgspec.to_builtins(answer)
         self._took(names.MODEL, call.Completed(call=self._open[0], output=output))
         if answer.asks:
@@ -71,9 +75,34 @@ class Story:
         self.entries.append(Entry(events=(run.Noted(text=text),)))
         return self
 
+    def steered(self, text: str) -> "Story":
+        """A person says something."""
+        self.entries.append(Entry(events=(run.Steered(id=text, text=text, principal="ada"),)))
+        return self
+
+    def retried(self, *calls: call.Call) -> "Story":
+        """A person has calls made again."""
+        self._turn += 1
+        ids_ = [ids.call_id(RUN, self._turn, at) for at in range(len(calls))]
+        pairs = zip(ids_, calls, strict=True)
+        self._called(*(msgspec.structs.replace(one, id=id_, again=one.id) for id_, one in pairs))
+        return self
+
+    @property
+    def made(self) -> tuple[call.Call, ...]:
+        """The calls that were made last."""
+        called = (event for entry in self.entries for event in entry.events if isinstance(event, run.Called))
+        return list(called)[-1].calls
+
     @property
     def history(self) -> tuple[Entry, ...]:
         return tuple(self.entries)
+
+    async def outputs(self) -> AsyncGenerator[Any, None]:
+        """What the tools returned."""
+        for outcome in history.outcomes(self.history):
+            if outcome.taken.tool != names.MODEL and isinstance(outcome.result, call.Completed):
+                yield outcome.result.output
 
     def _called(self, *made: call.Call) -> None:
         self._open = [one.id for one in made]
@@ -99,7 +128,7 @@ def prompt(contract: dict[str, Any] | None = None, timeout_s: float = 5.0, **mor
 def job(story: Story, timeout_s: float = 5.0, **request: Any) -> Job:
     arguments = msgspec.to_builtins(model.Request(model=request.pop("model", ""), **request))
     made = call.Call(id=ids.call_id(RUN, 99, 0), tool=names.MODEL, arguments=arguments, timeout_s=timeout_s)
-    return Job(call=made, history=story.history, offered=(spec(),))
+    return Job(call=made, history=story.history, outputs=story.outputs, offered=(spec(),))
 
 
 def catalogue(url: str, table: dict[str, Any] | None = None) -> Catalogue:

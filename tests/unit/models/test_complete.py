@@ -1,13 +1,15 @@
 """One call of the tool `model`: what it asks, what it tries again, and what it charges."""
 
 import json
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from callboard.testing.openai_server import Behaviour, Body, Hang, OpenAIServer, Say, Status
+from callboard.bus import NoAnswer
+from callboard.testing.openai_server import Behaviour, Body, Cut, Hang, OpenAIServer, Say, Status
 from callboard_contracts import call, model
 from callboard_services.models import complete, environment, known, prices
 from callboard_services.models.catalogue import Catalogue
@@ -117,7 +119,9 @@ async def test_a_refused_connection_is_tried_again_and_costs_nothing() -> None:
     ("behaviour", "code"),
     [
         (Status(500), "provider_error"),
-        (Body("<html>"), "provider_malformed"),
+        (Cut(), "provider_malformed"),
+        (Body('{"choices": [{"mess'), "provider_malformed"),
+        (Body("<html>", "text/html"), "provider_malformed"),
         (Body('{"choices": []}'), "provider_empty"),
     ],
 )
@@ -127,6 +131,20 @@ async def test_what_may_have_cost_is_asked_once_and_charged_as_reserved(behaviou
     assert (result.code, result.retryable) == (code, True)
     assert (result.usage.cost_micro_usd, result.usage.estimated) == (800, True)
     assert len(server.requests) == 1
+
+
+async def test_tool_arguments_that_are_not_json_are_an_answer_and_charged_as_counted() -> None:
+    result, server = await told(Say(calls=(("files-read", "{'path': "),), usage=(1000, 10)))
+    assert msgspec.convert(result.output, model.Answer).asks == (model.Ask(tool="files.read", invalid="{'path': "),)
+    assert (result.usage.cost_micro_usd, result.usage.estimated, len(server.requests)) == (1020, False, 1)
+
+
+async def test_a_call_that_is_delivered_again_asks_the_same_and_is_charged_as_one() -> None:
+    job = kit.job(Story().said(model.Answer(asks=(ask(path="a"),))).returned("Turin"))
+    told_twice = [await told(Say(text="{}", usage=(1000, 10)), job=job) for _ in range(2)]
+    first, second = ((result, server.requests) for result, server in told_twice)
+    assert first == second
+    assert (first[0].usage.cost_micro_usd, first[0].usage.input_tokens, len(first[1])) == (1020, 1000, 1)
 
 
 async def test_a_hang_ends_with_the_calls_time_and_is_charged() -> None:
@@ -163,6 +181,24 @@ async def test_a_grounded_goal_learns_which_values_were_invented() -> None:
         said = Say(calls=(("finish", '{"output": {"city": "Turin", "country": "France"}}'),))
         result, _ = await told(said, job=kit.job(story))
         assert msgspec.convert(result.output, model.Answer).ungrounded == pointers
+
+
+@pytest.mark.parametrize(("silent", "code"), [(2, ""), (1_000, "unavailable")])
+async def test_results_that_cannot_be_read_just_now_cost_no_second_answer(silent: int, code: str) -> None:
+    story = Story(kit.accepted(grounded=True)).said(model.Answer(asks=(ask(path="a"),))).returned("Turin")
+    clock, left = Clock(), [silent]
+
+    async def outputs() -> AsyncGenerator[Any, None]:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise NoAnswer("the broker is away")
+        async for output in story.outputs():
+            yield output
+
+    job = msgspec.structs.replace(kit.job(story, timeout_s=30), outputs=outputs)
+    result, server = await told(Say(text='{"city": "Turin"}', usage=(1000, 10)), job=job, clock=clock)
+    assert (getattr(result, "code", ""), len(server.requests), result.usage.cost_micro_usd) == (code, 1, 1020)
+    assert sum(clock.waits) <= 30
 
 
 async def test_text_is_emitted_as_it_is_written() -> None:

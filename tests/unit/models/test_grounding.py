@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from callboard_services.models.grounding import leaves, ungrounded
+from callboard_services.models.grounding import Claims, leaves, ungrounded
 
 JSON = st.recursive(
     st.none()
@@ -39,6 +39,17 @@ def test_each_part_of_a_result_is_grounded_by_itself(result: Any, others: list[A
 def test_an_invented_word_is_found(results: list[Any], word: str) -> None:
     assume(word not in str(results).casefold())
     assert ungrounded({"a": [True, None, "", word]}, results) == ("/a/3",)
+
+
+@given(JSON, st.permutations(RESULTS))
+def test_results_may_come_in_any_order(output: Any, results: list[Any]) -> None:
+    assert ungrounded([output, "Ada paid Hopper."], results) == ungrounded([output, "Ada paid Hopper."], RESULTS)
+
+
+def test_what_a_longer_text_claims_may_stand_in_several_results() -> None:
+    claims = Claims("The parcel for Ada Lovelace and Grace was 12 kg.")
+    assert [claims.look(result) for result in ("Ada Lovelace", "Grace", "nothing", "12")] == [True, True, True, False]
+    assert claims.missing == ()
 
 
 @given(JSON)

@@ -12,6 +12,7 @@ from callboard_services.models import history, loose, prompt, tokens
 from callboard_services.models.errors import ProviderError
 from callboard_services.models.history import Entry
 from callboard_services.models.provider import Asked, Message
+from callboard_services.models.steps import Said, steps
 from tests.unit.models import kit
 from tests.unit.models.kit import Story, ask
 
@@ -73,7 +74,7 @@ def test_every_ask_has_its_result_right_behind_it(story: Story, window: int) -> 
 @given(stories())
 def test_with_room_enough_nothing_is_left_out(story: Story) -> None:
     said = [message for message in build(story) if message.role == "assistant"]
-    assert len(said) == sum(isinstance(step, history.Said) for step in history.steps(story.history))
+    assert len(said) == sum(isinstance(step, Said) for step in steps(story.history))
     assert not any("left out" in message.content for message in build(story)[2:] if message.role == "user")
 
 

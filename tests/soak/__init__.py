@@ -1,0 +1,1 @@
+"""Long work, and much of it: minutes each, and not part of `just test`. See `just soak`."""
