@@ -6,6 +6,7 @@ and its depth without a look-up, and is one subject token.
 
 import re
 import zlib
+from functools import lru_cache
 
 PARTITIONS = 64
 """Fixed for ever: the partition of a tree is part of its subjects."""
@@ -78,6 +79,7 @@ def lineage(run: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=4096)
 def partition(tree: str) -> int:
     """Return the partition of a tree: crc32 modulo 64, the same for all its descendants."""
     return zlib.crc32(tree.encode()) % PARTITIONS

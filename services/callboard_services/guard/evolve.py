@@ -5,6 +5,7 @@ from typing import assert_never
 
 import msgspec
 
+from callboard.actor import remembered
 from callboard_contracts import guard, ids, run
 from callboard_contracts.journal import Event
 from callboard_contracts.units import MicroUsd
@@ -13,6 +14,7 @@ from callboard_services.guard.state import Held, Reserved, Run, State
 _REMEMBERED = 64
 
 
+@remembered
 def evolve(state: State, event: Event) -> State:
     """Return the tree after an event of its own log."""
     match event:

@@ -5,6 +5,7 @@ from typing import assert_never
 
 import msgspec
 
+from callboard.actor import remembered
 from callboard_contracts import guard, names, run
 from callboard_contracts.call import Call
 from callboard_contracts.journal import Event
@@ -18,6 +19,7 @@ _REMEMBERED = 64
 _NOT_ACCEPTED = frozenset({"contract_unmet", "ungrounded"})
 
 
+@remembered
 def evolve(state: State, event: Event) -> State:
     """Return the run after an event of its own log."""
     match event:

@@ -1,6 +1,7 @@
 """What an actor is: pure functions over messages. Nothing here, and nothing an actor imports, touches the world."""
 
 from callboard.actor.actor import DEAD_CODES, SEEN, Actor, Command, Dead, Decision, Input, Seen
+from callboard.actor.remembered import remembered
 from callboard.actor.schema import check_schema, violations
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "Input",
     "Seen",
     "check_schema",
+    "remembered",
     "violations",
 ]

@@ -18,6 +18,7 @@ from callboard_contracts.errors import CallboardError
 
 log = structlog.get_logger()
 
+_SWEEP_S = 0.25
 _CONFLICTS = frozenset({10071, 10164})
 _FOR_NOW = frozenset({10008, 10023, 10047, 10077, 503})
 """Broker errors that pass: cluster not available, insufficient resources, storage full, limits reached."""
@@ -40,6 +41,18 @@ class PubAck(msgspec.Struct):
 _puback = msgspec.json.Decoder(PubAck)
 
 
+class _Asked:
+    """A request that waits for its answer."""
+
+    __slots__ = ("answer", "subject", "until")
+
+    def __init__(self, subject: str, timeout_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        self.subject = subject
+        self.until = loop.time() + timeout_s
+        self.answer: asyncio.Future[Delivery] = loop.create_future()
+
+
 class Bus:
     """One connection. Create it with `connect`; use it as an async context manager."""
 
@@ -49,14 +62,16 @@ class Bus:
         self.prefix = f"_INBOX.{name}.{secrets.token_hex(8)}"
         self.on_reconnect: list[Callable[[], None]] = []
         self.refused: list[str] = []
-        self._waiting: dict[str, asyncio.Future[Delivery]] = {}
-        self._asked: dict[str, str] = {}
-        """The subject of each request that waits, by the inbox of its answer."""
+        self._waiting: dict[str, _Asked] = {}
+        """Requests that wait, by the inbox of their answer."""
+        self._sweeping: asyncio.TimerHandle | None = None
         self._counter = 0
 
     @classmethod
     async def connect(cls, url: str, *, name: str, connect_timeout_s: int = 5) -> Self:
-        """Connect to a broker; `url` may carry a user and password. `name` is the service's.
+        """Connect to a broker; `url` may carry a user and password, and be several of a cluster, with commas.
+
+        `name` is the service's.
 
         :raises CallboardError: `broker_unreachable`, or `broker_refused` for wrong credentials.
         """
@@ -64,7 +79,7 @@ class Bus:
         bus = cls(client, name)
         try:
             await client.connect(
-                url,
+                url.split(","),
                 name=f"callboard-{name}",
                 inbox_prefix=f"_INBOX.{name}".encode(),
                 connect_timeout=connect_timeout_s,
@@ -90,6 +105,8 @@ class Bus:
 
     async def close(self) -> None:
         """Send what is queued and close. Never raises."""
+        if self._sweeping is not None and not self._waiting:
+            self._sweeping.cancel()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self.client.flush(), 2)
         await _quietly_close(self.client)
@@ -111,10 +128,9 @@ class Bus:
 
     def _fail_refused(self, text: str) -> None:
         """End the wait for what was refused: the broker says so in passing, and never answers."""
-        for reply, subject in self._asked.items():
-            future = self._waiting.get(reply)
-            if f'"{subject.lower()}"' in text.lower() and future is not None and not future.done():
-                future.set_exception(NoAnswer(text))
+        for asked in self._waiting.values():
+            if f'"{asked.subject.lower()}"' in text.lower() and not asked.answer.done():
+                asked.answer.set_exception(NoAnswer(text))
 
     async def _on_reconnected(self) -> None:
         log.info("reconnected", service=self.name)
@@ -122,9 +138,9 @@ class Bus:
             callback()
 
     def _on_reply(self, reply: Delivery) -> None:
-        future = self._waiting.pop(reply.subject, None)
-        if future is not None and not future.done():
-            future.set_result(reply)
+        asked = self._waiting.pop(reply.subject, None)
+        if asked is not None and not asked.answer.done():
+            asked.answer.set_result(reply)
 
     def send(self, subject: str, body: bytes, headers: dict[str, str] | None = None, reply: str = "") -> None:
         """Send on core NATS: at most once, nobody answers."""
@@ -143,20 +159,30 @@ class Bus:
             raise PublishRefused(0, f"{len(body)} bytes are more than the broker takes", retry=False)
         self._counter += 1
         reply = f"{self.prefix}.{self._counter}"
-        future: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
-        self._waiting[reply], self._asked[reply] = future, subject
+        asked = self._waiting[reply] = _Asked(subject, timeout_s)
         self.client.write(subject, reply, body, block)
+        if self._sweeping is None or timeout_s < _SWEEP_S:
+            self._sweep()
         try:
-            async with asyncio.timeout(timeout_s):
-                answer = await future
-        except TimeoutError:
-            raise NoAnswer(self._why(subject)) from None
+            answer = await asked.answer
         finally:
             self._waiting.pop(reply, None)
-            self._asked.pop(reply, None)
         if status(answer.block) == 503 and not answer.body:
             raise NobodyListens(f"nobody listens on {subject}")
         return answer
+
+    def _sweep(self) -> None:
+        """End the waits that are over, all with one timer: a timer for each cost a tenth of a publish."""
+        loop = asyncio.get_running_loop()
+        now, next_s = loop.time(), _SWEEP_S
+        for asked in self._waiting.values():
+            if asked.until > now:
+                next_s = min(next_s, asked.until - now)
+            elif not asked.answer.done():
+                asked.answer.set_exception(NoAnswer(self._why(asked.subject)))
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._sweeping = loop.call_later(next_s, self._sweep) if self._waiting else None
 
     def _why(self, subject: str) -> str:
         refused = next((text for text in reversed(self.refused) if subject.lower() in text.lower()), "")

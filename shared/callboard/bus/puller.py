@@ -18,6 +18,7 @@ from callboard.bus.message import Delivery, status
 log = structlog.get_logger()
 
 _EXPIRES_S = 5.0
+_SILENT_S = _EXPIRES_S + 2
 """What a process asked for and then froze or was cut off is delivered to it in vain for so long: keep it short."""
 _RETRY_S = 0.2
 _numbers = itertools.count(1)
@@ -54,6 +55,8 @@ class Puller:
         self._count = 0
         self._sid = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._last = 0.0
+        """When it asked last."""
         self._stopped = False
 
     async def start(self) -> None:
@@ -102,13 +105,17 @@ class Puller:
         if self._priority is not None:
             pull |= {"group": layout.OWNERS, "priority": self._priority}
         self._bus.client.write(self._subject, inbox, msgspec.json.encode(pull))
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(_EXPIRES_S + 2, self._lost)
+        self._last = asyncio.get_running_loop().time()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_SILENT_S, self._look)
 
-    def _lost(self) -> None:
-        """No word of a pull long after it expired, as after a silent restart of the broker: ask again."""
-        self._restart()
+    def _look(self) -> None:
+        """Ask again when there was no word of a pull long after it expired, as after a silent restart of the broker."""
+        loop = asyncio.get_running_loop()
+        quiet = loop.time() - self._last
+        self._timer = loop.call_later(max(0.1, _SILENT_S - quiet), self._look)
+        if quiet >= _SILENT_S:
+            self._restart()
 
     def _on_message(self, message: Delivery) -> None:
         if message.reply.startswith("$JS.ACK."):
