@@ -43,6 +43,8 @@ class Completed(msgspec.Struct, tag="call.completed.v1", frozen=True, kw_only=Tr
     output: Any = None
     output_ref: str = ""
     """The digest of the output in the blob store when it is over 32 KiB; then `output` is absent."""
+    output_bytes: int = 0
+    """With `output_ref`: how large it is."""
     usage: Usage = Usage()
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from callboard_contracts import model
 from callboard_contracts.errors import CallboardError
-from callboard_services.models.local import direct, open_provider, schemas, weights, words
+from callboard_services.models import told
+from callboard_services.models.local import direct, history, open_provider, schemas, weights, words
 from callboard_services.models.local.narrow import TRIES, Narrow
 from callboard_services.models.provider import Message
 from tests.local import kit
@@ -104,6 +105,36 @@ def test_it_gives_up_after_three_failures_with_the_last_error() -> None:
 def test_a_word_that_nothing_explains_ends_the_goal() -> None:
     messages = [*kit.opening("How many showers does Larch Hut have?"), *_after(LOOKED, FOUND)[2:]]
     assert "showers" in _step(messages, Writer("42")).give_up
+
+
+def _person(text: str) -> Message:
+    return Message(role="user", content=told.PERSON + text)
+
+
+def test_what_a_person_says_is_acted_on_with_their_words_among_the_options() -> None:
+    messages = [*_after(LOOKED, FOUND), _person("No, of the boat Blue Arrow among the boats, sorry")]
+    (asked,) = _step(messages, Writer("Blue Arrow")).asks
+    assert asked == model.Ask(tool="table.lookup", arguments={"table": "boats", "row": "Blue Arrow"})
+    again = kit.told("call-9", asked, {"rows": [{"boat": "Blue Arrow", "beds": 7}]}, False)
+    assert _step([*messages, *again], Writer("7")).output == "7"
+
+
+def test_an_output_that_a_person_answered_was_not_refused() -> None:
+    messages = [*_after(LOOKED, FOUND), Message(role="assistant", content="42"), _person("are you sure?")]
+    assert history.read(kit.prompt(messages)).refused == ()
+    again = kit.told("call-9", model.Ask(tool="table.lookup", arguments=FOUND[1]), ROW, False)
+    assert _step([*messages, *again], Writer("42")).output == "42"
+
+
+def test_a_call_that_was_made_again_takes_the_place_of_the_first() -> None:
+    error = {"error": {"code": "tool_failed", "message": "locked"}}
+    failed = ("table.lookup", FOUND[1], error, True)
+    other: Call = ("table.lookup", {"table": "boats", "row": "Blue Arrow"}, {"rows": []}, False)
+    content = f"`table.lookup` with {{}}{told.AGAIN}{msgspec.json.encode(ROW).decode()}"
+    again = Message(role="user", content=content, tool_call_id="call-1", name="table.lookup")
+    assert _step([*_after(LOOKED, failed), again], Writer("42")).output == "42"
+    seen = history.read(kit.prompt([*_after(LOOKED, failed, other), again])).seen
+    assert [(one.arguments, one.failed) for one in seen] == [({}, False), (other[1], False), (FOUND[1], False)]
 
 
 def test_a_tool_that_changes_anything_is_never_called() -> None:

@@ -16,7 +16,8 @@ from callboard_services.models.provider import Provider
 from callboard_services.models.scripted import Scripted
 
 TIMEOUT_S = 120.0
-_REQUEST = msgspec.json.schema_components([model.Request])[1]["Request"]
+_REQUEST = msgspec.json.schema_components([model.Request])[1]["Request"] | {"required": ["model"]}
+"""Its type may be left out: the tool that is called says what its arguments are."""
 
 
 class Catalogue:

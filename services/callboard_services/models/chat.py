@@ -3,7 +3,7 @@
 from typing import Any
 
 from callboard_contracts import names, wire
-from callboard_services.models import shape
+from callboard_services.models import shape, told
 from callboard_services.models.provider import Asked, Message, Prompt
 
 LIMITS = ("max_tokens", "max_completion_tokens")
@@ -42,7 +42,7 @@ def adapted(body: dict[str, Any], refusal: str) -> dict[str, Any] | None:
 
 def messages(said: tuple[Message, ...]) -> list[dict[str, Any]]:
     """Return a conversation in OpenAI's form."""
-    return [_message(message) for message in said]
+    return [_message(message) for message in told.merged(said)]
 
 
 def _only_control(body: dict[str, Any]) -> bool:

@@ -6,13 +6,16 @@ cost is asked once. What is not known to be free, and was not counted by the pro
 
 import zlib
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from time import monotonic
+from typing import Any
 
 import anyio
 import anyio.to_thread
 import msgspec
 import structlog
 
+from callboard.bus import BusError
 from callboard_contracts import call, model, units
 from callboard_services.models import grounding, history
 from callboard_services.models.catalogue import Catalogue
@@ -22,6 +25,7 @@ from callboard_services.models.provider import Emit, Reply, Tokens
 
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 20.0
+_LOOK_AGAIN_S = 1.0
 
 __all__ = ["Deps", "Job", "answer", "wait_s"]
 
@@ -47,10 +51,10 @@ async def answer(job: Job, deps: Deps) -> call.Completed | call.Failed:
         return _failed(job, error, call.Usage())
     try:
         reply = await _persistently(asked, job.call, deps, started + job.call.timeout_s)
+        said = await _grounded(reply, job, deps, started + job.call.timeout_s)
     except ProviderError as error:
         used = call.Usage(model=asked.model.name) if error.free else _usage(asked, error.tokens)
         return _failed(job, error, _timed(used, deps.clock() - started))
-    said = await _grounded(reply.answer, job.history)
     used = _timed(_usage(asked, reply.tokens, reply.cost_micro_usd), deps.clock() - started)
     return call.Completed(call=job.call.id, output=msgspec.to_builtins(said), usage=used)
 
@@ -95,13 +99,30 @@ async def _once(asked: Request, left_s: float, emit: Emit) -> Reply:
         raise ProviderError("internal", f"the provider's adapter failed: {type(error).__name__}") from error
 
 
-async def _grounded(answer: model.Answer, entries: tuple[history.Entry, ...]) -> model.Answer:
-    """Say which values of an output occur in no result, where the goal wants to know."""
-    if not answer.finished or not history.accepted(entries).goal.grounded:
-        return answer
-    # Results may be megabytes, and other calls stream meanwhile.
-    found = await anyio.to_thread.run_sync(grounding.ungrounded, answer.output, history.outputs(entries))
-    return msgspec.structs.replace(answer, ungrounded=found)
+async def _grounded(reply: Reply, job: Job, deps: Deps, deadline: float) -> model.Answer:
+    """Say which values of an output occur in no result, where the goal wants to know.
+
+    :raises ProviderError: `unavailable`: the results cannot be read; what the answer cost is charged.
+    """
+    if not reply.answer.finished or not history.accepted(job.history).goal.grounded:
+        return reply.answer
+    while True:
+        try:
+            return msgspec.structs.replace(reply.answer, ungrounded=await _missing(reply.answer.output, job))
+        except (BusError, LookupError) as error:
+            if isinstance(error, LookupError) or deps.clock() + _LOOK_AGAIN_S >= deadline:
+                raise ProviderError("unavailable", f"the run's results: {error}", tokens=reply.tokens) from None
+        await deps.sleep(_LOOK_AGAIN_S)
+
+
+async def _missing(output: Any, job: Job) -> tuple[str, ...]:
+    claims = grounding.Claims(output)
+    async with aclosing(job.outputs()) as results:
+        async for result in results:
+            # Results may be megabytes, and other calls stream meanwhile.
+            if not await anyio.to_thread.run_sync(claims.look, result):
+                break
+    return claims.missing
 
 
 def _usage(asked: Request, counted: Tokens | None, cost: units.MicroUsd | None = None) -> call.Usage:

@@ -46,16 +46,62 @@ class Evidence:
         """Tell whether a text occurs, at the bounds of words."""
         return _bounded(normal.text(value), self._text)
 
-    def holds_claims(self, value: str) -> bool:
-        """Tell whether the numbers and names of a longer text occur."""
-        numbers = all(self.holds_number(number) for number in normal.numbers(value))
-        return numbers and all(name in self._words for name in names(value))
+    def lacks(self, numbers: set[Decimal], words: set[str]) -> tuple[set[Decimal], set[str]]:
+        """Return which of the numbers and names of a longer text do not occur."""
+        return numbers - self._numbers, words - self._words
+
+
+class Claims:
+    """The leaves of an output that have not been found yet. Results are looked at one by one and not kept."""
+
+    def __init__(self, output: Any) -> None:
+        self._open = [claim for pointer, leaf in leaves(output) if (claim := _Claim(pointer, leaf)).claims]
+
+    def look(self, result: Any) -> bool:
+        """Look a result through. Tells whether anything is still to be found."""
+        if self._open:
+            evidence = Evidence((result,))
+            self._open = [claim for claim in self._open if not claim.found(evidence)]
+        return bool(self._open)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The JSON pointers (RFC 6901) of what was not found."""
+        return tuple(claim.pointer for claim in self._open)
 
 
 def ungrounded(output: Any, results: Iterable[Any]) -> tuple[str, ...]:
-    """Return the JSON pointers (RFC 6901) of the leaves of `output` that occur in none of the tools' `results`."""
-    evidence = Evidence(results)
-    return tuple(pointer for pointer, leaf in leaves(output) if not _occurs(leaf, evidence))
+    """Return the JSON pointers of the leaves of `output` that occur in none of the tools' `results`."""
+    claims = Claims(output)
+    for result in results:
+        claims.look(result)
+    return claims.missing
+
+
+class _Claim:
+    """One leaf. What a longer text claims may stand in several results."""
+
+    def __init__(self, pointer: str, leaf: Any) -> None:
+        self.pointer = pointer
+        self._leaf = leaf
+        long = isinstance(leaf, str) and len(leaf.split()) > SHORT_WORDS
+        self._parts = (set(normal.numbers(leaf)), set(names(leaf))) if long else None
+
+    @property
+    def claims(self) -> bool:
+        """Whether it claims anything: a longer text without numbers and names is the model's own wording."""
+        if self._leaf is None or isinstance(self._leaf, bool) or not str(self._leaf).strip():
+            return False
+        return self._parts is None or any(self._parts)
+
+    def found(self, evidence: Evidence) -> bool:
+        """Tell whether it was found by now."""
+        if isinstance(self._leaf, int | float):
+            return evidence.holds_number(Decimal(str(self._leaf)))
+        if self._parts is None:
+            return evidence.holds_words(str(self._leaf))
+        self._parts = evidence.lacks(*self._parts)
+        return not self.claims or evidence.holds_words(self._leaf)
 
 
 def leaves(value: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
@@ -81,20 +127,6 @@ def _begins_sentence(value: str, at: int) -> bool:
     before = value[max(0, at - _LOOK_BACK) : at]
     first = at <= _LOOK_BACK and not before.strip(" \n\t\"'“‘([*_#")
     return first or _BEGINNING.search(before) is not None
-
-
-def _occurs(leaf: Any, evidence: Evidence) -> bool:
-    match leaf:
-        case bool() | None:
-            return True
-        case int() | float():
-            return evidence.holds_number(Decimal(str(leaf)))
-        case str() if not leaf.strip():
-            return True
-        case str() if len(leaf.split()) > SHORT_WORDS:
-            return evidence.holds_words(leaf) or evidence.holds_claims(leaf)
-        case _:
-            return evidence.holds_words(str(leaf))
 
 
 def _texts(result: Any) -> Iterator[str]:

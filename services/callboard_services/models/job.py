@@ -1,5 +1,8 @@
 """A call of `model` with everything it needs, and how it becomes a request that can be made. No waiting here."""
 
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
 import msgspec
 
 from callboard_contracts import call, model, run, tool
@@ -12,6 +15,8 @@ from callboard_services.models.provider import Message, Prompt, Provider, Tokens
 
 DEFAULT_WINDOW = 32_768
 """Of a model that does not say how many tokens it reads."""
+_FEWEST_BYTES = 256 * 1024
+_MOST_BYTES = 16 * 1024 * 1024
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +25,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     call: call.Call
     """Its arguments, read back from the blob store if they were there, are a `model.Request`."""
     history: tuple[history.Entry, ...]
-    """The run's records up to the one that asked, with the results they took."""
+    """The run's records up to the one that asked, with the results they took, as far as the window can use them."""
+    outputs: Callable[[], AsyncGenerator[Any, None]]
+    """Everything that the tools returned in the whole run, to look an answer up in it."""
     offered: tuple[tool.Spec, ...] = ()
     """The specs of the request's tools that are known."""
     skill: Skill | None = None
@@ -33,6 +40,15 @@ class Request(msgspec.Struct, frozen=True):
     provider: Provider
     model: tool.Model
     reserved: Tokens
+
+
+def usable_bytes(asked: model.Request, catalogue: Catalogue) -> int:
+    """Return how much of a run's records a prompt can use: twice the window, for results are cut when they are told."""
+    try:
+        window = catalogue.find(asked.model)[0].context_tokens or DEFAULT_WINDOW
+    except CallboardError:  # it is told when the request is prepared
+        window = DEFAULT_WINDOW
+    return min(_MOST_BYTES, max(_FEWEST_BYTES, 2 * window * tokens.BYTES_PER_TOKEN))
 
 
 def prepare(job: Job, catalogue: Catalogue) -> Request:

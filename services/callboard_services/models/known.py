@@ -13,8 +13,8 @@ DEFAULTS = {
     "GEMINI": "gemini/gemini-flash-lite-latest",
 }
 """Small models that do not think at length, which would use up the answer's tokens. `<PROVIDER>_MODEL` wins."""
-SCRIPTED_WINDOW = 10_000_000
-"""A script reads everything: its steps copy from results that must not be elided."""
+SCRIPTED_WINDOW = 128_000
+"""That of a real model, so that a long run costs the same with a script."""
 KEYS = tuple(f"{provider}_API_KEY" for provider in DEFAULTS)
 SETTINGS = ("OPENAI_BASE_URL", *(f"{provider}_MODEL" for provider in DEFAULTS))
 

@@ -31,15 +31,15 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""
-    """Of a tool: its output as JSON, or `{"error": {"code", "message"}}`."""
+    """Of a tool: its output as JSON, or `{"error": {"code", "message"}}`. Of the user, with `name`: words before it."""
     asks: tuple[Asked, ...] = ()
     """Of the assistant: the calls it wants. A message of each follows, in this order."""
     tool_call_id: str = ""
-    """Of a tool: which `Asked` it answers."""
+    """Of a tool: which `Asked` it answers. Of the user: which one was made again."""
     name: str = ""
-    """Of a tool: its name, with dots."""
+    """Of a tool, also of one that was called again: its name, with dots."""
     failed: bool = False
-    """Of a tool: `content` is an error."""
+    """Of a tool, also of one that was called again: `content` is an error."""
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):

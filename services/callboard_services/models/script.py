@@ -7,7 +7,8 @@ whose `match` occurs in the run's goal or skill is followed, else `steps`. Which
 answers the run had, never from memory: it is the same after a restart.
 
 Anywhere in `arguments` and `output`, `{"$result": n, "at": "/pointer"}` stands for what the n-th tool result holds
-there (0 is the first, -1 the latest), so that a script need not know what the tools will find.
+there (0 is the first, -1 the latest), so that a script need not know what the tools will find. In a run so long that
+its beginning is left out, only what is counted from the latest can be copied.
 """
 
 from collections.abc import Sequence
@@ -91,30 +92,32 @@ def step(script: Script, goal: str, turn: int) -> Step:
     return steps[turn]
 
 
-def answer(step: Step, results: Sequence[str]) -> model.Answer:
-    """Return a step as an answer; `results` are the tool messages so far.
+def answer(step: Step, results: Sequence[str], *, whole: bool = True) -> model.Answer:
+    """Return a step as an answer; `results` are the tool messages so far. `whole`: none of them was left out.
 
     :raises ProviderError: what the step fails with, or `script_exhausted`: it copies what is not there.
     """
     if step.fail is not None:
         raise _failure(step.fail, step.tokens)
     if step.asks:
-        asks = tuple(model.Ask(tool=one.tool, arguments=filled(one.arguments, results)) for one in step.asks)
+        asks = tuple(
+            model.Ask(tool=one.tool, arguments=filled(one.arguments, results, whole=whole)) for one in step.asks
+        )
         return model.Answer(text=step.text, asks=asks)
     if step.output is not msgspec.UNSET:
-        return model.Answer(text=step.text, finished=True, output=filled(step.output, results))
+        return model.Answer(text=step.text, finished=True, output=filled(step.output, results, whole=whole))
     return model.Answer(text=step.text, give_up=step.give_up or "the script says nothing")
 
 
-def filled(value: Any, results: Sequence[str]) -> Any:
+def filled(value: Any, results: Sequence[str], *, whole: bool = True) -> Any:
     """Return a value with each `{"$result": n, "at": pointer}` replaced."""
     match value:
         case {"$result": int(at), **rest} if not rest.keys() - {"at"}:
-            return _copied(at, str(rest.get("at", "")), results)
+            return _copied(at, str(rest.get("at", "")), results if whole or at < 0 else ())
         case dict():
-            return {key: filled(one, results) for key, one in value.items()}
+            return {key: filled(one, results, whole=whole) for key, one in value.items()}
         case list():
-            return [filled(one, results) for one in value]
+            return [filled(one, results, whole=whole) for one in value]
         case _:
             return value
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 
 from callboard_contracts import model, wire
-from callboard_services.models import script, tokens
+from callboard_services.models import script, tokens, window
 from callboard_services.models.provider import Emit, Prompt, Reply, Tokens
 
 
@@ -27,7 +27,7 @@ class Scripted:
         step = script.step(script.parse(text, str(self._path)), goal, request.turn)
         await anyio.sleep(step.delay_s)
         results = [message.content for message in request.messages if message.role == "tool"]
-        answer = script.answer(step, results)
+        answer = script.answer(step, results, whole=window.whole(request.messages))
         if step.text:
             emit(step.text)
         return Reply(answer=answer, tokens=step.tokens or _counted(request, answer), model=request.model)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,11 +15,13 @@ from callboard.tools.context import ToolContext
 from callboard.tools.errors import ToolError
 from callboard.tools.executor import serving
 from callboard.tools.tool import Tool
-from callboard_contracts import call, model
+from callboard_contracts import call, model, subjects
 from callboard_contracts.errors import CallboardError
+from callboard_services.models import evidence
 from callboard_services.models.catalogue import Catalogue, open_catalogue
 from callboard_services.models.claim import checked
 from callboard_services.models.complete import Deps, Job, answer
+from callboard_services.models.job import usable_bytes
 from callboard_services.models.transcript import Transcripts
 
 log = structlog.get_logger()
@@ -101,11 +104,13 @@ class _Models:
         return await checked(self._context.bus, msgspec.convert(result.output, model.Answer))
 
     async def _job(self, context: ToolContext, request: model.Request) -> Job:
+        address, source = subjects.Address.of_run(context.tenant, context.run), context.grant.source
         try:
-            history = await self._transcripts.read(context.run, context.grant.source)
+            history = await self._transcripts.read(address, source, usable_bytes(request, self._catalogue))
         except LookupError as error:
             raise ToolError(f"the run cannot be read back: {error}", code="internal") from None
         facts = self._registry.facts
         offered = tuple(spec for tool in request.tools if (spec := facts.spec(tool)))
         skill = facts.versions.get(context.skill_digest) if context.skill_digest else None
-        return Job(call=context.grant.call, history=history, offered=offered, skill=skill)
+        outputs = partial(evidence.outputs, self._context.bus, self._context.groups, address, source)
+        return Job(call=context.grant.call, history=history, outputs=outputs, offered=offered, skill=skill)

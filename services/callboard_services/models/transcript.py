@@ -1,86 +1,94 @@
-"""Reads a run back from the journal, from the record that asked for a model call to the run's first. Effects only.
+"""Reads a run back from the journal, from the record that asked for a model call towards its first. Effects only.
 
 A record names the one before it (`prev`) and the messages of the results it took, so a transcript is followed by
-sequence and never searched for. What was read is kept: the next turn of the same run reads only what is new.
+sequence and never searched for. It is read only as far as the model's window can use, and then the first record, which
+holds the goal: a turn costs the same however long the run is. A run that takes up one that ended begins with that
+one's records, as far as they count.
 """
-
-import asyncio
-from collections import OrderedDict
 
 import msgspec
 
-from callboard.bus import Bus, Delivery, layout, objects, reader
-from callboard_contracts import call, ids, run, wire
-from callboard_contracts.journal import Record
+from callboard.bus import Bus
+from callboard_contracts import goal, run, subjects
+from callboard_services.models import history
 from callboard_services.models.history import Entry
+from callboard_services.models.kept import Kept
+from callboard_services.models.log import Log
 
-_KEPT_RUNS = 64
-_KEPT_RECORDS = 2_000
+MOST_RETRIES = 16
+"""A run may take up one that took up another; so many are read."""
+RETRIED = run.Noted(text="The run ended here and was taken up again: go on from what was found.", code="retried")
 
 
-class _Link(msgspec.Struct, frozen=True):
-    """A record of the run, and the sequence of the one before it."""
+class _Read(msgspec.Struct, frozen=True):
+    """What was read of one run."""
 
-    prev: int
-    entry: Entry
+    accepted: run.Accepted
+    entries: tuple[Entry, ...]
+    left_out: int
+    """How many answers of the model lie before these entries, unread."""
+    bytes: int
 
 
 class Transcripts:
     """The transcripts of the runs that this process answers for. Can be forgotten at any time."""
 
-    def __init__(self, bus: Bus, groups: int) -> None:
+    def __init__(self, bus: Bus, groups: int, kept: Kept | None = None) -> None:
         self._bus = bus
         self._groups = groups
-        self._kept: OrderedDict[str, dict[int, _Link]] = OrderedDict()
+        self._kept = kept or Kept()
 
-    async def read(self, run_id: str, source: int) -> tuple[Entry, ...]:
-        """Return a run's records up to the one with sequence `source`, the first one first.
+    async def read(self, address: subjects.Address, source: int, most_bytes: int) -> tuple[Entry, ...]:
+        """Return the acceptance of a run, and its last records up to the one with sequence `source`.
 
-        :raises LookupError: the journal lacks one. :raises BusError: the broker does not answer.
+        :param most_bytes: how much of them can be used; a record that is begun is read whole.
+        :raises LookupError: the journal lacks one, or has another run's in its place.
+        :raises BusError: the broker does not answer.
         """
-        stream = layout.journal_of(ids.tree_of(run_id), self._groups)
-        links = self._links(run_id)
-        entries: list[Entry] = []
-        seq = source
-        while seq:
-            if seq not in links:
-                links[seq] = await self._link(stream, seq)
-            entries.append(links[seq].entry)
-            seq = links[seq].prev
-        return tuple(reversed(entries))
+        newest = await self._one(address, goal.Retry(of=address.run, seq=source), most_bytes)
+        read, entries = newest, newest.entries
+        left_out, room = newest.left_out, most_bytes - newest.bytes
+        for _ in range(MOST_RETRIES):
+            retry = read.accepted.goal.retry
+            if retry is None or not retry.turn:
+                break
+            read = await self._one(subjects.Address.of_run(address.tenant, retry.of), retry, room)
+            entries = (*read.entries, Entry(events=(RETRIED,)), *entries) if read.entries else entries
+            left_out, room = left_out + read.left_out, room - read.bytes
+        return (Entry(events=(newest.accepted,), left_out=left_out), *entries)
 
-    def _links(self, run_id: str) -> dict[int, _Link]:
-        links = self._kept.setdefault(run_id, {})
-        self._kept.move_to_end(run_id)
-        while len(self._kept) > _KEPT_RUNS:
-            self._kept.popitem(last=False)
-        if len(links) > _KEPT_RECORDS:
-            links.clear()
-        return links
+    async def _one(self, address: subjects.Address, upto: goal.Retry, room: int) -> _Read:
+        """Read one run backwards. `upto.turn`: what follows that turn's answers does not count; 0: everything does."""
+        page = self._kept.page(str(address))
+        log = Log(self._bus, self._groups, address, page)
+        seq, first, entries, used = upto.seq, upto.seq, list[Entry](), 0
+        while seq and used < room:
+            entry, link = await log.entry(seq), await log.link(seq)
+            entries.append(_counting(entry, upto.turn if seq == upto.seq else 0))
+            used, first, seq = used + link.bytes, seq, link.prev
+        left_out, genesis = await _before(log, seq) if seq else (0, first)
+        begun = (await log.link(genesis)).events
+        self._kept.settle(str(address), page, log.used)
+        return _Read(history.accepted((Entry(events=begun),)), tuple(reversed(entries)), left_out, used)
 
-    async def _link(self, stream: str, seq: int) -> _Link:
-        message = await reader.get(self._bus, stream, seq)
-        if message is None:
-            raise LookupError(f"{stream} has no message {seq}")
-        record = wire.decode(message.body, Record)
-        events = tuple(event for event in record.events if isinstance(event, run.Event))
-        return _Link(message.prev, Entry(events=events, results=await self._results(stream, events)))
 
-    async def _results(self, stream: str, events: tuple[run.Event, ...]) -> dict[int, call.Result]:
-        taken = [one.seq for event in events if isinstance(event, run.Took) for one in event.results]
-        found = await asyncio.gather(*(self._result(stream, seq) for seq in dict.fromkeys(taken)))
-        return {seq: result for seq, result in zip(dict.fromkeys(taken), found, strict=True) if result is not None}
+def _counting(entry: Entry, turn: int) -> Entry:
+    """Return what counts of a record: not the acceptance, which stands first, and nothing after the last good turn."""
+    events = history.until(entry.events, turn) if turn else entry.events
+    return msgspec.structs.replace(entry, events=tuple(one for one in events if not isinstance(one, run.Accepted)))
 
-    async def _result(self, stream: str, seq: int) -> call.Result | None:
-        """Return the result in a message, None when the message was a timer that gave a call up."""
-        message = await reader.get(self._bus, stream, seq)
-        if message is None:
-            raise LookupError(f"{stream} has no message {seq}")
-        return await self._whole(message) if not message.stored_subject.endswith(".in.timer") else None
 
-    async def _whole(self, message: Delivery) -> call.Result:
-        result: call.Result = wire.decode(message.body, call.Result)
-        if not isinstance(result, call.Completed) or not result.output_ref:
-            return result
-        output = msgspec.json.decode(await objects.get_blob(self._bus, result.output_ref))
-        return msgspec.structs.replace(result, output=output, output_ref="")
+async def _before(log: Log, seq: int) -> tuple[int, int]:
+    """Return how many answers the model had given by a record, and the first record of its run.
+
+    It walks to the nearest record that tells, which is among the next few: the planner's snapshots do.
+    """
+    answers = 0
+    while True:
+        link = await log.link(seq)
+        if link.answered is not None:
+            return answers + link.answered, link.genesis or seq
+        answers += history.answers(link.events)
+        if not link.prev:
+            return answers, seq
+        seq = link.prev

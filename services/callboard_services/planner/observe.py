@@ -58,12 +58,18 @@ def _taken(tool: str, message: Input, result: Result) -> run.Taken:
         unpriced=usage.unpriced,
         duration_ms=usage.duration_ms,
         model=usage.model,
-        bytes=len(msgspec.json.encode(result.output)) if isinstance(result, Completed) else 0,
+        bytes=_size(result) if isinstance(result, Completed) else 0,
         code=result.code if isinstance(result, Failed) else "",
         message="" if isinstance(result, Completed) else result.message[:500],
     )
 
 
+def _size(result: Completed) -> int:
+    """Return how much of an output the next prompt may show: of one that is kept elsewhere, its beginning."""
+    return min(result.output_bytes, _SHOWN) if result.output_ref else len(msgspec.json.encode(result.output))
+
+
+_SHOWN = 32 * 1024
 _STATUS: dict[type, Any] = {Completed: "completed", Failed: "failed", Lost: "lost"}
 
 

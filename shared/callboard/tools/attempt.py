@@ -225,7 +225,7 @@ async def _completed(bus: Bus, tool: Tool, order: Order, output: Any, usage: Usa
     if len(body) > objects.MAX_FILE_BYTES:
         return _failed(order, "output_invalid", f"the output has {len(body):,} bytes", usage=usage)
     reference = await _stored(bus, body)
-    return Completed(call=order.call, output_ref=reference, usage=usage)
+    return Completed(call=order.call, output_ref=reference, output_bytes=len(body), usage=usage)
 
 
 async def _stored(bus: Bus, body: bytes) -> str:

@@ -165,6 +165,8 @@ async def _said(
         raise ToolError(f"{program} ended, but something that it started holds its output open") from None
     finally:
         talk.cancel()
+        with contextlib.suppress(asyncio.CancelledError):  # or it is said to be lost
+            await talk
     return stdout, stderr
 
 

@@ -23,14 +23,18 @@ async def bus(broker: str) -> AsyncIterator[Bus]:
 
 
 @pytest.mark.parametrize("words", WORDS)
-@pytest.mark.parametrize("size", [500, 9_000, 20_000, 50_000])
+@pytest.mark.parametrize("size", [175, 500, 9_000, 20_000, 50_000])
 async def test_an_answer_is_never_stored_as_a_whole(bus: Bus, words: str, size: int) -> None:
     said = words[:size]
     pointers = ("/a" * size,) * 400
     answers = [
         model.Answer(text=said, finished=True, output=said, ungrounded=pointers),
         model.Answer(text=said, give_up=said),
-        *(model.Answer(text=said, asks=(_ask(said, tool),) * count) for count in ASKS for tool in ("calc", said)),
+        *(
+            model.Answer(text=said, asks=(_ask(said, tool),) * count)
+            for count in ASKS
+            for tool in ("calc", "t" * 76, said)
+        ),
         *(model.Answer(text=said, asks=(model.Ask(tool="calc", invalid=said),) * count) for count in ASKS),
     ]
     for answer in answers:

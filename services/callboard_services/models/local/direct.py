@@ -6,6 +6,7 @@ For larger GGUF files. A model of 135 M parameters is lost here (0 of 10 goals):
 from typing import Any
 
 from callboard_contracts import model, tool, wire
+from callboard_services.models import told
 from callboard_services.models.errors import ProviderError
 from callboard_services.models.local.narrow import Writer
 from callboard_services.models.local.prompts import Chat
@@ -64,7 +65,8 @@ def chat(prompt: Prompt) -> Chat:
     """Return the conversation in the three roles that every chat template knows."""
     tools = "\n".join(map(_tool, prompt.tools))
     first = {"role": "system", "content": f"{prompt.messages[0].content}\n\n{_FORM}{tools}"}
-    return [first, *(_plain(message) for message in prompt.messages[1:])]
+    said = told.merged(_plain(message) for message in prompt.messages[1:])
+    return [first, *({"role": message.role, "content": message.content} for message in said)]
 
 
 def _exactly(**properties: Schema) -> Schema:
@@ -86,12 +88,12 @@ def _tool(spec: tool.Spec) -> str:
     return f"- {spec.name}: {spec.description} Arguments: {wire.encode(spec.input_schema).decode()}"
 
 
-def _plain(message: Message) -> dict[str, str]:
+def _plain(message: Message) -> Message:
     match message:
         case Message(role="tool"):
-            return {"role": "user", "content": f"Result of {message.name}: {message.content}"}
+            return Message(role="user", content=f"Result of {message.name}: {message.content}")
         case Message(role="assistant", asks=(first, *_)):
             said = {"tool": first.tool, "arguments": first.arguments}
-            return {"role": "assistant", "content": wire.encode(said).decode()}
+            return Message(role="assistant", content=wire.encode(said).decode())
         case _:
-            return {"role": message.role, "content": message.content}
+            return message

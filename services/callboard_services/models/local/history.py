@@ -1,9 +1,11 @@
 """A prompt read back as what is wanted and what was seen. Pure: the provider keeps nothing between two prompts."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from callboard_services.models import told
 from callboard_services.models.provider import Message, Prompt
 
 _INPUT = "\n\nInput, as JSON:\n"
@@ -18,14 +20,23 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     arguments: dict[str, Any]
     value: Any
     failed: bool
+    before: bool = False
+    """It was seen before a person said something."""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """All that the messages say: what is wanted, what was seen, which outputs were not accepted."""
 
     goal: str
+    said: tuple[str, ...] = ()
+    """What a person said on the way."""
     seen: tuple[Seen, ...] = ()
     refused: tuple[Any, ...] = ()
+
+    @property
+    def wanted(self) -> str:
+        """The goal, and what a person said on the way."""
+        return " ".join((self.goal, *self.said))
 
     def of(self, tool: str) -> tuple[Seen, ...]:
         """Return the calls of one tool that succeeded."""
@@ -34,17 +45,53 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(prompt: Prompt) -> State:
     """Return what the messages say."""
-    asks = {ask.id: ask for message in prompt.messages for ask in message.asks}
-    told = [message for message in prompt.messages if message.role == "tool"]
-    seen = (
-        Seen(tool=m.name, arguments=_arguments(asks.get(m.tool_call_id)), value=parse(m.content), failed=m.failed)
-        for m in told
-    )
+    reading = _Reading(prompt.messages)
+    for message in prompt.messages:
+        reading.take(message)
     return State(
         goal=_goal(next((m.content for m in prompt.messages if m.role == "user"), "")),
-        seen=tuple(seen),
-        refused=tuple(parse(m.content) for m in prompt.messages if _is_output(m)),
+        said=tuple(reading.said),
+        seen=tuple(reading.seen.values()),
+        refused=tuple(parse(content) for content in reading.refused),
     )
+
+
+class _Reading:
+    """What was read so far."""
+
+    def __init__(self, messages: Iterable[Message]) -> None:
+        self._asks = {ask.id: ask for message in messages for ask in message.asks}
+        self._output = False
+        """The message before was an output."""
+        self.said: list[str] = []
+        self.seen: dict[str, Seen] = {}
+        self.refused: list[str] = []
+
+    def take(self, message: Message) -> None:
+        """Take the next message. An output is not refused when what came behind it is only that a person spoke."""
+        person = message.role == "user" and message.content.startswith(told.PERSON)
+        if self._output and (person or message.name):
+            self.refused.pop()
+        self._output = _is_output(message)
+        if self._output:
+            self.refused.append(message.content)
+        elif message.name:
+            self._result(message)
+        elif person:
+            self.said.append(message.content.removeprefix(told.PERSON))
+            self.seen = {id_: msgspec.structs.replace(one, before=True) for id_, one in self.seen.items()}
+
+    def _result(self, message: Message) -> None:
+        """Take a result; that of a call that was made again takes the place of the first."""
+        _, again, value = message.content.partition(told.AGAIN)
+        content = value if message.role == "user" and again else message.content
+        self.seen.pop(message.tool_call_id, None)
+        self.seen[message.tool_call_id] = Seen(
+            tool=message.name,
+            arguments=_arguments(self._asks.get(message.tool_call_id)),
+            value=parse(content),
+            failed=message.failed,
+        )
 
 
 def parse(content: str) -> Any:

@@ -7,6 +7,8 @@ Who decides what:
 - MiniLM decides which tool acts (its description against the goal's words), which record of the tool that looked
   around an argument refers to (the argument's description names that tool), and which three fields of a record the
   model reads. It also ends a goal that has a word which nothing known explains.
+- What a person says on the way joins the goal's words, and the next call follows from both: what was called before
+  counts no longer. No word of the goal ends it then, for the person may have corrected it.
 - The language model decides every free argument (any run of words of the goal, any value of an enumeration) and the
   answer (any value it was shown that the goal does not state itself). Decoding is greedy under the tool's schema or
   the contract; no rule prefers one.
@@ -57,22 +59,22 @@ class Narrow:
             if not any(one.tool == spec.name for one in state.seen):
                 return _ask(spec, {})
         acting = {spec.name for spec in prompt.tools if router.required(spec)}
-        done = [one for one in state.seen if one.tool in acting and not one.failed]
+        done = [one for one in state.seen if one.tool in acting and not one.failed and not one.before]
         if done:
             return self._answer(prompt, state, done[-1])
         return self._call(prompt, state)
 
     def _call(self, prompt: Prompt, state: State) -> model.Answer:
         """Return the next call. What failed before is no longer among the model's options."""
-        failed = [one for one in state.seen if one.failed]
+        failed = [one for one in state.seen if one.failed and not one.before]
         if len(failed) >= TRIES:
             return _give_up(f"{len(failed)} calls failed, the last with: {_error(failed[-1])}")
-        for spec in router.ranked(state.goal, prompt.tools, self._near)[:1]:
+        for spec in router.ranked(state.wanted, prompt.tools, self._near)[:1]:
             for given in self._referred(spec, prompt.tools, state):
                 tried = [one for one in failed if one.tool == spec.name and given.items() <= one.arguments.items()]
-                strings = _options(state.goal, tried)
+                strings = _options(state.wanted, tried)
                 if strings and len(tried) < TRIES_OF_A_RECORD:
-                    return _ask(spec, given | self._written(spec, given, state.goal, strings))
+                    return _ask(spec, given | self._written(spec, given, state.wanted, strings))
         return _give_up(_error(failed[-1]) if failed else "no tool fits the goal")
 
     def _referred(self, spec: tool.Spec, offered: Sequence[tool.Spec], state: State) -> list[dict[str, Any]]:
@@ -81,7 +83,7 @@ class Narrow:
         values = [one.value for from_ in dict.fromkeys(named.values()) for one in state.of(from_)]
         if not named:
             return [{}]
-        records = self._retriever.nearest(state.goal, values[-1]) if values else []
+        records = self._retriever.nearest(state.wanted, values[-1]) if values else []
         return [dict.fromkeys(named, texts(record)[0]) for record in records[:TRIES] if texts(record)]
 
     def _written(self, spec: tool.Spec, given: dict[str, Any], goal: str, strings: list[str]) -> dict[str, Any]:
@@ -95,15 +97,15 @@ class Narrow:
         records = flat_records(last.value)[:MOST_RECORDS]
         if not records:
             return _give_up(f"{last.tool} found nothing")
-        if unknown := self._unexplained(prompt, state, last, records):
+        if not state.said and (unknown := self._unexplained(prompt, state, last, records)):
             return _give_up(f"nothing that was found speaks of {', '.join(map(repr, unknown))}")
-        shown = [self._retriever.shown(state.goal, record) for record in records]
+        shown = [self._retriever.shown(state.wanted, record) for record in records]
         refused = {text for output in state.refused for text in texts(output)}
         found = [value for value in dict.fromkeys(texts(shown)) if value not in refused]
-        values = [value for value in found if value.lower() not in state.goal.lower()] or found
+        values = [value for value in found if value.lower() not in state.wanted.lower()] or found
         if not values:
             return _give_up("every value that was found was refused")
-        chat = prompts.for_answer(state.goal, shown, lambda value: {"answer": schemas.shaped(prompt.contract, value)})
+        chat = prompts.for_answer(state.wanted, shown, lambda value: {"answer": schemas.shaped(prompt.contract, value)})
         found = self._write(chat, schemas.of_output(prompt.contract, values))
         return model.Answer(finished=True, output=found["answer"])
 
