@@ -19,6 +19,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str = "default"
     groups: int = 2
     """Journal groups to create when the broker has none yet (1 to 64)."""
+    replicas: int = 1
+    """On how many servers of a cluster each stream to be created is kept: 1, 3 or 5."""
     model: str = ""
     """The default model; empty: detected."""
     prices: str = ""
@@ -29,6 +31,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How many calls an executor process runs at once."""
     ack_wait_s: float = 30.0
     """After this silence the broker delivers an input again."""
+    retention_s: float = 30 * 86_400.0
+    """How long after its end a tree stays in the journal before the ledger archives it; 0 or `never`: for ever."""
     log: str = "info"
 
 
@@ -43,6 +47,8 @@ def from_environment(environment: Mapping[str, str] | None = None, **given: obje
     if "nats" not in found and "NATS_URL" in env:
         found["nats"] = env["NATS_URL"]
     found |= {key: value for key, value in given.items() if value is not None}
+    if found.get("retention_s") == "never":
+        found["retention_s"] = 0
     try:
         return msgspec.convert(found, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:

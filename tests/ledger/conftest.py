@@ -1,10 +1,10 @@
 """A ledger on a broker of the test's own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import pytest
@@ -15,7 +15,15 @@ from callboard.settings import Settings
 from callboard_contracts import ids, subjects
 from callboard_services.ledger.serve import serve
 
-Ledger = Callable[[], AbstractAsyncContextManager[None]]
+KEEP = 30 * 86_400.0
+
+
+class Ledger(Protocol):
+    """What starts a ledger."""
+
+    def __call__(self, *, retention_s: float = KEEP, data: str = "data") -> AbstractAsyncContextManager[None]:
+        """Run one until the block ends; `data` names its folder."""
+        ...
 
 
 @pytest.fixture
@@ -30,10 +38,10 @@ def ledger(fresh_broker: str, tmp_path: Path, bus: Bus) -> Ledger:  # noqa: ARG0
     """Start a ledger; its data stays in `tmp_path` between two starts."""
 
     @asynccontextmanager
-    async def running() -> AsyncIterator[None]:
+    async def running(*, retention_s: float = KEEP, data: str = "data") -> AsyncIterator[None]:
         started, stop = asyncio.Event(), asyncio.Event()
         async with await Bus.connect(fresh_broker, name="ledger") as own:
-            settings = Settings(nats=fresh_broker, data=tmp_path / "data")
+            settings = Settings(nats=fresh_broker, data=tmp_path / data, retention_s=retention_s)
             task = asyncio.create_task(serve(Context(own, 2, settings, stop, started.set)))
             waiting = asyncio.create_task(started.wait())
             await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)

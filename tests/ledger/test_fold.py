@@ -12,10 +12,10 @@ from callboard.testing.records import Costs, ListSink, Play
 from callboard_contracts import call, guard, ids, run, wire
 from callboard_contracts.journal import Record
 from callboard_contracts.subjects import Subject
-from callboard_services.ledger.fold import At, fold
+from callboard_services.ledger.fold import fold
 from callboard_services.ledger.queries import OneRun, one_run
 from callboard_services.ledger.store import Store
-from callboard_services.ledger.tables import Rows
+from callboard_services.ledger.tables import At, Rows
 
 ROOT = ids.ulid(1_767_225_600_000, b"0123456789")
 costs = st.integers(0, 10**9)
@@ -127,3 +127,21 @@ def test_a_run_that_could_not_start_is_told_with_its_reason() -> None:
         "There is none.",
         "",
     )
+
+
+def test_a_paused_run_says_so_until_it_goes_on_and_its_end_is_not_overwritten() -> None:
+    sink, found = ListSink(), []
+
+    async def write() -> None:
+        play = Play(sink)
+        await play.accept(ROOT)
+        await play.record("run", ROOT, run.Paused(at_ms=1, nth=1))
+        found.append(shown(sink, batch=1)["status"])
+        await play.record("run", ROOT, run.Resumed(at_ms=2, nth=2))
+        found.append(shown(sink, batch=1)["status"])
+        await play.end(ROOT, "failed", None, 0, [])
+        await play.record("tree", ROOT, guard.Paused(id="x", run=ROOT, nth=3, open=(ROOT,)))
+        found.append(shown(sink, batch=1)["status"])
+
+    anyio.run(write)
+    assert found == ["paused", "running", "failed"]

@@ -11,8 +11,10 @@ import sqlite3
 import structlog
 
 from callboard.bus import Bus, BusError, Delivery, Puller, ack, reader
+from callboard_services.ledger.archive import index
 from callboard_services.ledger.batch import folded
 from callboard_services.ledger.store import Store
+from callboard_services.ledger.streams import described
 
 log = structlog.get_logger()
 
@@ -32,12 +34,14 @@ class StreamReplacedError(Exception):
 class Follower:
     """One journal's way into the tables."""
 
-    def __init__(self, bus: Bus, store: Store, stream: str, created: str, position: int) -> None:
+    def __init__(self, bus: Bus, store: Store, stream: str, created: str, position: int, through: int = 0) -> None:
         self.stream = stream
         self.position = position
         self._bus = bus
         self._store = store
         self._created = created
+        self._through = through
+        """Up to here the archive may hold what the journal holds."""
         self._held: list[Delivery] = []
         self._expected = 0
         """The consumer sequence that comes next when nothing was missed."""
@@ -133,17 +137,13 @@ class Follower:
             raise StreamReplacedError(self.stream)
 
     async def _commit(self, batch: list[Delivery]) -> None:
-        rows, seq = folded(self._bus, batch), batch[-1].seq
+        archived = await asyncio.to_thread(self._archived, batch) if batch[0].seq <= self._through else {}
+        rows, seq = folded(self._bus, batch, archived), batch[-1].seq
         await asyncio.to_thread(self._store.write, rows, self.stream, self._created, seq)
         self.position = seq
         async with self._moved:
             self._moved.notify_all()
 
-
-async def described(bus: Bus, stream: str) -> tuple[str, int]:
-    """Return when a stream was made, which tells it from another of its name, and its last sequence.
-
-    :raises BusError: the broker does not say.
-    """
-    info = await bus.api(f"STREAM.INFO.{stream}")
-    return str(info["created"]), int(info["state"]["last_seq"])
+    def _archived(self, batch: list[Delivery]) -> dict[index.Tree, int]:
+        trees = {(tokens[1], tokens[4]) for tokens in (found.stored_subject.split(".") for found in batch)}
+        return index.archived(self._store, self.stream, self._created, trees)

@@ -11,8 +11,8 @@ MOST = 200
 """Runs in one answer."""
 _MOST_CALLS = 5000
 _MOST_CHILDREN = 500
-_CALLS = "SELECT * FROM costs WHERE tree = ? AND run = ? ORDER BY asked_ms, turn, call LIMIT ?"
-_CHILDREN = "SELECT * FROM runs WHERE tree = ? AND parent = ? ORDER BY accepted_ms, run LIMIT ?"
+_CALLS = "SELECT * FROM costs WHERE tenant = ? AND tree = ? AND run = ? ORDER BY asked_ms, turn, call LIMIT ?"
+_CHILDREN = "SELECT * FROM runs WHERE tenant = ? AND tree = ? AND parent = ? ORDER BY accepted_ms, run LIMIT ?"
 
 _SUMS = """count(*) AS calls, COALESCE(sum(cost), 0) AS cost_micro_usd, COALESCE(sum(input_tokens), 0) AS input_tokens,
     COALESCE(sum(output_tokens), 0) AS output_tokens, COALESCE(max(unpriced), 0) AS unpriced,
@@ -43,15 +43,15 @@ class Runs(msgspec.Struct, frozen=True, kw_only=True):
 
 def one_run(store: Store, tenant: str, question: OneRun) -> Row | None:
     """Return a run with its calls, its children and its tree's totals; None when it is not known."""
-    found = store.select("SELECT * FROM runs WHERE run = ? AND tenant = ?", (question.run, tenant))
+    found = store.select("SELECT * FROM runs WHERE tenant = ? AND run = ?", (tenant, question.run))
     if not found:
         return None
     row = _shown(store, found[0])
-    calls = store.select(_CALLS, (row["tree"], row["run"], _MOST_CALLS))
+    calls = store.select(_CALLS, (tenant, row["tree"], row["run"], _MOST_CALLS))
     row["breakdown"] = [_call(call) for call in calls]
-    children = store.select(_CHILDREN, (row["tree"], row["run"], _MOST_CHILDREN))
+    children = store.select(_CHILDREN, (tenant, row["tree"], row["run"], _MOST_CHILDREN))
     row["children"] = [_shown(store, child) for child in children]
-    row["tree_totals"] = _sums(store, "tree = ?", (row["tree"],))
+    row["tree_totals"] = _sums(store, "tenant = ? AND tree = ?", (tenant, row["tree"]))
     return row
 
 
@@ -90,12 +90,13 @@ def _sums(store: Store, condition: str, parameters: tuple[str, ...]) -> dict[str
 
 def _shown(store: Store, row: Row) -> Row:
     """Return a run as it is told: with what its calls sum up to; a root with its whole tree's cost."""
-    sums = _sums(store, "tree = ? AND run = ?", (row["tree"], row["run"]))
+    whose = (row["tenant"], row["tree"])
+    sums = _sums(store, "tenant = ? AND tree = ? AND run = ?", (*whose, row["run"]))
     turns = sums.pop("asked") if row["turns"] is None else row["turns"]
     sums.pop("asked", None)
-    tree = _sums(store, "tree = ?", (row["tree"],)) if row["run"] == row["tree"] else sums
-    labels = msgspec.json.decode(row["labels"] or "{}")
-    return row | sums | {"turns": turns, "labels": labels, "tree_cost_micro_usd": tree["cost_micro_usd"]}
+    tree = _sums(store, "tenant = ? AND tree = ?", whose) if row["run"] == row["tree"] else sums
+    told = {"labels": msgspec.json.decode(row["labels"] or "{}"), "archived": row["archived"] is not None}
+    return row | sums | told | {"turns": turns, "tree_cost_micro_usd": tree["cost_micro_usd"]}
 
 
 def _call(row: Row) -> Row:

@@ -8,8 +8,12 @@ import structlog
 from callboard.bus import BusError, layout
 from callboard.service import Context
 from callboard_services.ledger.answers import Answers
-from callboard_services.ledger.follow import Follower, StreamReplacedError, described
+from callboard_services.ledger.archive import index
+from callboard_services.ledger.archive.archiver import Archiver, available
+from callboard_services.ledger.archive.rebuild import Rebuild, enter_all
+from callboard_services.ledger.follow import Follower, StreamReplacedError
 from callboard_services.ledger.store import Store
+from callboard_services.ledger.streams import described
 
 log = structlog.get_logger()
 
@@ -19,22 +23,30 @@ _RETRY_S = 1.0
 async def serve(context: Context) -> None:
     """Serve until the context stops."""
     store = await asyncio.to_thread(Store, context.settings.data / "ledger.db")
+    _say_what_is_missing(context.settings.retention_s)
     stopping = asyncio.create_task(context.stop.wait())
     try:
         while not context.stop.is_set():
-            followers = await _followers(context, store)
+            created = await _created(context, [layout.journal(group) for group in range(context.groups)])
             with contextlib.suppress(StreamReplacedError):
-                await _until_stopped(context, store, followers, stopping)
+                await _until_stopped(context, store, created, stopping)
     finally:
         stopping.cancel()
         await asyncio.to_thread(store.close)
 
 
-async def _followers(context: Context, store: Store) -> dict[str, Follower]:
-    streams = [layout.journal(group) for group in range(context.groups)]
-    created = await _created(context, streams)
+def _say_what_is_missing(retention_s: float) -> None:
+    if retention_s > 0 and not available():
+        log.warning("finished runs stay in the journal: install callboard[ledger] to archive them")
+
+
+async def _followers(context: Context, store: Store, created: dict[str, str]) -> dict[str, Follower]:
     positions = await asyncio.to_thread(store.positions, created)
-    return {stream: Follower(context.bus, store, stream, created[stream], positions[stream]) for stream in streams}
+    found: dict[str, Follower] = {}
+    for stream, made in created.items():
+        through = await asyncio.to_thread(index.through, store, stream, made)
+        found[stream] = Follower(context.bus, store, stream, made, positions[stream], through)
+    return found
 
 
 async def _created(context: Context, streams: list[str]) -> dict[str, str]:
@@ -46,15 +58,19 @@ async def _created(context: Context, streams: list[str]) -> dict[str, str]:
             await asyncio.sleep(_RETRY_S)
 
 
-async def _until_stopped(
-    context: Context, store: Store, followers: dict[str, Follower], stopping: asyncio.Task[bool]
-) -> None:
-    """Follow and answer.
+async def _until_stopped(context: Context, store: Store, created: dict[str, str], stopping: asyncio.Task[bool]) -> None:
+    """Follow, archive and answer.
 
     :raises StreamReplacedError: the tables must be built anew.
     """
-    answers = Answers(context.bus, store, followers)
+    rebuild = Rebuild(store, context.settings.data / "archive")
+    if available():
+        await asyncio.to_thread(enter_all, store, rebuild.folder)
+    followers = await _followers(context, store, created)
+    await asyncio.to_thread(rebuild.look)
+    answers = Answers(context.bus, store, followers, rebuild)
     tasks = [asyncio.create_task(follower.run()) for follower in followers.values()]
+    tasks.append(asyncio.create_task(_archive(context, store, created, rebuild)))
     try:
         await answers.start()
         context.ready()
@@ -67,3 +83,12 @@ async def _until_stopped(
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
+
+
+async def _archive(context: Context, store: Store, created: dict[str, str], rebuild: Rebuild) -> None:
+    """Read the archive again where the tables lack it, then add to it, until cancelled."""
+    await rebuild.run()
+    retention_s = context.settings.retention_s
+    if retention_s > 0 and available():
+        await Archiver(context.bus, store, rebuild.folder, created, retention_s=retention_s).run()
+    await context.stop.wait()

@@ -5,39 +5,46 @@ Because the position is committed with the rows, a record is folded exactly once
 
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import structlog
 
-from callboard_services.ledger.tables import CALL, FIRST, RUN, Row, Rows
+from callboard_services.ledger.tables import CALL, CALL_KEY, FIRST, RUN, RUN_KEY, TREE, TREE_KEY, Row, Rows
 
 log = structlog.get_logger()
 
-_FORMAT = 1
-"""Raise it when the tables change: they are then built anew from the journal."""
+_FORMAT = 2
+"""Raise it when the tables change: they are then built anew, from the archive and the journal."""
 
 
-def _table(name: str, columns: tuple[str, ...]) -> str:
+def _table(name: str, columns: tuple[str, ...], key: tuple[str, ...]) -> str:
     """Columns have no type of their own: SQLite keeps what a fold gave, an integer as an integer."""
-    return f"CREATE TABLE IF NOT EXISTS {name} ({columns[0]} TEXT PRIMARY KEY, {', '.join(columns[1:])}) WITHOUT ROWID;"
+    return f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}, PRIMARY KEY ({', '.join(key)})) WITHOUT ROWID;"
 
 
 _SCHEMA = f"""
-{_table("runs", RUN)}
-{_table("calls", CALL)}
+{_table("runs", RUN, RUN_KEY)}
+{_table("calls", CALL, CALL_KEY)}
 CREATE TABLE IF NOT EXISTS positions (stream TEXT PRIMARY KEY, created TEXT, seq INTEGER) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS runs_by_tree ON runs (tree);
-CREATE INDEX IF NOT EXISTS calls_by_tree ON calls (tree, run);
+CREATE INDEX IF NOT EXISTS runs_by_tree ON runs (tenant, tree);
+CREATE INDEX IF NOT EXISTS calls_by_tree ON calls (tenant, tree, run);
+CREATE INDEX IF NOT EXISTS runs_to_archive ON runs (closed_ms) WHERE closed_ms IS NOT NULL AND archived IS NULL;
+CREATE INDEX IF NOT EXISTS retries_that_go_on ON runs (tenant, retry_of)
+    WHERE retry_of IS NOT NULL AND ended_ms IS NULL;
+{_table("trees", TREE, TREE_KEY)}
+CREATE INDEX IF NOT EXISTS trees_by_seq ON trees (stream, created, last_seq);
+CREATE INDEX IF NOT EXISTS trees_to_purge ON trees (stream, created) WHERE purged = 0;
+CREATE TABLE IF NOT EXISTS files (file TEXT PRIMARY KEY, folded) WITHOUT ROWID;
 CREATE VIEW IF NOT EXISTS costs AS SELECT *, CASE COALESCE(settled, told, taken, 0)
     WHEN -1 THEN COALESCE(reserved, 0) ELSE COALESCE(settled, told, taken, 0) END AS cost FROM calls;
 PRAGMA user_version = {_FORMAT};
 """  # noqa: S608 - our own words
 
 
-def _upsert(table: str, columns: tuple[str, ...]) -> str:
+def _upsert(table: str, columns: tuple[str, ...], key: tuple[str, ...]) -> str:
     values = ", ".join(f":{column}" for column in columns)
-    changes = ", ".join(map(_change, columns[1:]))
+    changes = ", ".join(_change(column) for column in columns if column not in key)
     return f"INSERT INTO {table} VALUES ({values}) ON CONFLICT DO UPDATE SET {changes}"  # noqa: S608 - our own names
 
 
@@ -46,8 +53,8 @@ def _change(column: str) -> str:
     return f"{column} = COALESCE({newer}, {older})"
 
 
-_UPSERT_RUN = _upsert("runs", RUN)
-_UPSERT_CALL = _upsert("calls", CALL)
+_UPSERT_RUN = _upsert("runs", RUN, RUN_KEY)
+_UPSERT_CALL = _upsert("calls", CALL, CALL_KEY)
 _MOVE = (
     "INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET created = excluded.created, seq = excluded.seq"
 )
@@ -79,6 +86,7 @@ class Store:
             log.warning("the streams are not those that were folded: building the tables anew")
             for table in ("runs", "calls", "positions"):
                 transaction.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+            transaction.execute("UPDATE files SET folded = 0")
             return dict.fromkeys(created, 0)
 
     def write(self, rows: Rows, stream: str, created: str, seq: int) -> None:
@@ -87,16 +95,30 @@ class Store:
         :raises sqlite3.Error: nothing of it was committed.
         """
         with self._writing, self._writer as transaction:
-            if rows.runs:
-                transaction.executemany(_UPSERT_RUN, rows.runs.values())
-            if rows.calls:
-                transaction.executemany(_UPSERT_CALL, rows.calls.values())
+            _put(transaction, rows)
             transaction.execute(_MOVE, (stream, created, seq))
+
+    def change(self, *changes: tuple[str, Iterable[Sequence[object] | Row]], rows: Rows | None = None) -> None:
+        """Commit rows and statements, each for every one of its parameters, together.
+
+        :raises sqlite3.Error: nothing of it was committed.
+        """
+        with self._writing, self._writer as transaction:
+            _put(transaction, rows or Rows())
+            for statement, parameters in changes:
+                transaction.executemany(statement, parameters)
 
     def select(self, query: str, parameters: Iterable[object] = ()) -> list[Row]:
         """Return the rows of a query."""
         with self._reading:
             return [dict(row) for row in self._reader.execute(query, tuple(parameters))]
+
+
+def _put(transaction: sqlite3.Connection, rows: Rows) -> None:
+    if rows.runs:
+        transaction.executemany(_UPSERT_RUN, rows.runs.values())
+    if rows.calls:
+        transaction.executemany(_UPSERT_CALL, rows.calls.values())
 
 
 def _opened(path: Path) -> sqlite3.Connection:
