@@ -18,19 +18,25 @@ class Scripted:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        script.parse(path.read_bytes(), str(path))
+        self._text = path.read_bytes()
+        self._script = script.parse(self._text, str(path))
 
     async def complete(self, request: Prompt, emit: Emit) -> Reply:
         """See `Provider`."""
         goal = "\n".join(message.content for message in request.messages[:2])
-        text = await anyio.Path(self._path).read_bytes()
-        step = script.step(script.parse(text, str(self._path)), goal, request.turn)
+        step = script.step(await self._read(), goal, request.turn)
         await anyio.sleep(step.delay_s)
         results = [message.content for message in request.messages if message.role == "tool"]
         answer = script.answer(step, results, whole=window.whole(request.messages))
         if step.text:
             emit(step.text)
         return Reply(answer=answer, tokens=step.tokens or _counted(request, answer), model=request.model)
+
+    async def _read(self) -> script.Script:
+        text = await anyio.Path(self._path).read_bytes()
+        if text != self._text:
+            self._text, self._script = text, script.parse(text, str(self._path))
+        return self._script
 
     async def aclose(self) -> None:
         """See `Provider`."""

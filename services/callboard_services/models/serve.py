@@ -22,6 +22,7 @@ from callboard_services.models.catalogue import Catalogue, open_catalogue
 from callboard_services.models.claim import checked
 from callboard_services.models.complete import Deps, Job, answer
 from callboard_services.models.job import usable_bytes
+from callboard_services.models.patience import patiently
 from callboard_services.models.transcript import Transcripts
 
 log = structlog.get_logger()
@@ -101,12 +102,14 @@ class _Models:
         context.usage(result.usage)
         if isinstance(result, call.Failed):
             raise ToolError(result.message, retryable=result.retryable, code=result.code)
-        return await checked(self._context.bus, msgspec.convert(result.output, model.Answer))
+        said = msgspec.convert(result.output, model.Answer)
+        return await patiently(lambda: checked(self._context.bus, said), "storing the answer")
 
     async def _job(self, context: ToolContext, request: model.Request) -> Job:
         address, source = subjects.Address.of_run(context.tenant, context.run), context.grant.source
         try:
-            history = await self._transcripts.read(address, source, usable_bytes(request, self._catalogue))
+            most = usable_bytes(request, self._catalogue)
+            history = await patiently(lambda: self._transcripts.read(address, source, most), "reading the run")
         except LookupError as error:
             raise ToolError(f"the run cannot be read back: {error}", code="internal") from None
         facts = self._registry.facts
