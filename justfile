@@ -32,6 +32,11 @@ up *args: (setup "demo")
 bench *args: (setup "dev,demo")
     @python -m tests.bench "$@"
 
+# Random runs under random faults, in virtual time: `just simulate --seeds 1000`
+[group('use')]
+simulate *args: (setup "dev,demo")
+    @python -m tests.simulation "$@"
+
 # ── Work on it ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # Every fast test, with real processes and a real broker
@@ -86,6 +91,33 @@ setup extras="dev,demo":
 lock *args:
     @uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --quiet \
         --no-header --no-annotate -o requirements.lock "$@"
+
+# ── Faults that need root, a disk of their own, several servers or minutes ──────────────────────────────────────────
+
+# Every slow fault test: partitions, frozen and replaced services, clocks, crashes in the middle of a run
+[group('faults')]
+faults *args: (setup "dev,demo")
+    @pytest -q -m slow tests/fault "$@"
+
+# The power is cut under the whole system (root): ext4 on a loop device, its journal not flushed
+[group('faults')]
+faults-power-cut: (setup "dev,demo")
+    @pytest -q -s tests/fault/test_power_cut.py
+
+# The disk under the broker fills up (root)
+[group('faults')]
+faults-disk-full: (setup "dev,demo")
+    @pytest -q tests/fault/test_disk_full.py
+
+# Bits of the journal flip while the system is down: `callboard up` tells
+[group('faults')]
+faults-bit-flip: (setup "dev,demo")
+    @pytest -q -s tests/fault/test_bit_flip.py
+
+# Three servers, every stream on each: leaders are killed, then all three
+[group('faults')]
+faults-cluster: (setup "dev,demo")
+    @pytest -q -s tests/fault/test_cluster.py
 
 # ── The parts of `check`; each fixer has a -check twin ──────────────────────────────────────────────────────────────
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from callboard import collector
 from callboard.bus import Bus, BusError, layout
 from callboard.logs import configure_logging
 from callboard.settings import Settings, from_environment
@@ -43,7 +44,9 @@ async def groups_in_force(bus: Bus, settings: Settings) -> int:
     :raises CallboardError: `broker_refused` when they are missing and may not be created.
     """
     try:
-        return await layout.discover(bus) or await layout.provision(bus, settings.groups, settings.ack_wait_s)
+        return await layout.discover(bus) or await layout.provision(
+            bus, settings.groups, settings.ack_wait_s, settings.replicas
+        )
     except BusError as error:
         raise CallboardError("broker_refused", f"the streams are missing and cannot be created: {error}") from None
 
@@ -97,4 +100,9 @@ def stop_when_told() -> asyncio.Event:
 
 async def _until_signalled(name: str, serve: Serve, settings: Settings) -> None:
     stop = stop_when_told()
-    await run(name, serve, settings, stop, lambda: print(f"{name} ready", flush=True))
+
+    def ready() -> None:
+        collector.calm()
+        print(f"{name} ready", flush=True)
+
+    await run(name, serve, settings, stop, ready)

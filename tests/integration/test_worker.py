@@ -51,6 +51,10 @@ class Loud:
         assert state >= 0
         return ()
 
+    def begins(self, body: Any) -> bool:
+        assert body
+        return False
+
     def timer_ms(self, state: int) -> int:
         assert state >= 0
         return 0

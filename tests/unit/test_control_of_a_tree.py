@@ -183,6 +183,16 @@ def test_nothing_is_granted_between_the_end_of_the_root_and_its_closing() -> Non
     assert results_of(tree.proposes(echo(turn=2), turn=2)) == ["cancelled"]
 
 
+def test_executors_hear_a_cancellation_whatever_else_its_record_says() -> None:
+    tree = with_child()
+    pause(tree)
+    resumed = tree.takes(guard.Resume(run=RUN), cause="r1")
+    cancelled = tree.takes(guard.Cancel(run=CHILD), cause="c1")
+    assert isinstance(cancelled, tuple)
+    assert isinstance(resumed, tuple)
+    assert tree.actor.lane((*cancelled, *resumed)) == "cancelled"
+
+
 def test_a_closed_tree_hears_nothing() -> None:
     tree = TreeOf()
     tree.reads(run.Ended(status="completed"))

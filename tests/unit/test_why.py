@@ -181,6 +181,10 @@ def test_a_turn_with_a_lost_or_an_open_call_is_not_good() -> None:
     assert point([FIRST, SECOND, lost]) is None
     assert point([FIRST, SECOND, record(3, run.Ended(status="cancelled", open=(TOOL_CALL,)))]) is None
     assert point([FIRST, record(2, took(CALL), run.Ended(status="unachievable"))]) is None
+    other = Call(id=ids.call_id(RUN, 2, 1), tool="calc")
+    both = run.Called(turn=2, at_ms=NOW, calls=(Call(id=TOOL_CALL, tool="calc"), other))
+    half = record(3, took(TOOL_CALL, "calc"), run.Ended(status="cancelled", open=(other.id,)))
+    assert point([FIRST, record(2, took(CALL), both), half]) is None
 
 
 def test_without_a_count_of_tokens_the_planners_estimate_is_taken() -> None:

@@ -16,11 +16,11 @@ from typing import Final
 import msgspec
 import structlog
 
-from callboard import service, skills
+from callboard import collector, service, skills
 from callboard.bus import Bus, layout, reader
 from callboard.bus.users import OPERATOR, users
 from callboard.discovery import System, announce, described, withdraw
-from callboard.server import FolderLock, Server, passwords, start_server
+from callboard.server import FolderLock, Server, marks, passwords, start_server
 from callboard.server.config import Plan
 from callboard.settings import Settings
 from callboard_contracts import names, tool, wire
@@ -46,6 +46,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     """Where the broker that is started listens; 0: any free port."""
     sync: str = "always"
+    accept_loss: bool = False
+    """Go on with a store of which stored records are gone, instead of refusing it."""
     skills: tuple[Path, ...] = ()
     """Folders of skill folders to deploy."""
     only: frozenset[str] = frozenset()
@@ -104,6 +106,7 @@ async def running(options: Options) -> AsyncIterator[Running]:
             await _all_ready(found)
             await _models_admitted(url_of(OPERATOR))
             announce(system)
+            collector.calm()
             yield found
         finally:
             withdraw(system)
@@ -137,6 +140,8 @@ async def _broker(stack: AsyncExitStack, options: Options, lock: int) -> Callabl
         tenant=options.settings.tenant,
     )
     server: Server = await stack.enter_async_context(start_server(plan, inherit=lock))
+    keeping = marks.keeping(server.url_of(OPERATOR), data, accept_loss=options.accept_loss)
+    await stack.enter_async_context(keeping)
     return server.url_of
 
 

@@ -63,7 +63,8 @@ class Guard:
         lone = alone(events)
         if lone is not None:
             return f"call.{names.token(lone.call.tool)}"
-        said: list[Event] = [event for event in events if isinstance(event, guard.Cancelled | guard.Resumed)]
+        said: list[Event] = [event for event in events if isinstance(event, guard.Resumed)]
+        said += [event for event in events if isinstance(event, guard.Cancelled)]  # executors listen for that kind
         told = said or [event for event in events if not isinstance(event, guard.Armed)] or events
         return _KINDS.get(type(told[-1]), type(told[-1]).__name__.lower())
 
@@ -81,6 +82,11 @@ class Guard:
     def reads(self, state: State, body: Any) -> Sequence[int]:
         """Return the records whose calls go on when a run is resumed."""
         return released(state, body.run) if isinstance(body, guard.Resume) else ()
+
+    def begins(self, body: Any) -> bool:
+        """Tell whether it is the first record of a root."""
+        first = body.events[0] if isinstance(body, Record) else None
+        return isinstance(first, run.Accepted) and not first.parent
 
     def timer_ms(self, state: State) -> int:
         """Return when the tree's timer is due: when the first run that ended waits no longer."""

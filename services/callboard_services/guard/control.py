@@ -3,7 +3,7 @@
 It is recorded here, where grants are made, so that runs obey that come late or whose planner is dead.
 """
 
-from callboard.actor import SEEN, Decision, Input
+from callboard.actor import SEEN, Dead, Decision, Input
 from callboard_contracts import guard, ids, run
 from callboard_contracts.journal import Event
 from callboard_contracts.registry import Facts
@@ -14,6 +14,8 @@ from callboard_services.guard.state import State
 
 def control(state: State, wish: guard.Control, message: Input, facts: Facts) -> Decision:
     """Decide a wish. Said again, or of a tree that is closed, it changes nothing."""
+    if not ids.is_run(wish.run) or ids.tree_of(wish.run) != message.address.tree:
+        return Dead("undecodable", f"the run {wish.run[:80]!r} is none of this tree")
     if state.closed or message.id in state.said:
         return SEEN
     match wish:
@@ -78,4 +80,4 @@ def released(state: State, name: str) -> tuple[int, ...]:
     """Return the records whose calls are held only because a run is paused."""
     still = {other for other in state.paused if other != name}
     free = [run_ for run_ in state.held if name in ids.lineage(run_) and not still & set(ids.lineage(run_))]
-    return tuple(state.held[run_].source for run_ in free)
+    return tuple(dict.fromkeys(source for run_ in free for source in state.held[run_].sources))

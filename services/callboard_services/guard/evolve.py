@@ -116,10 +116,10 @@ def _settle(state: State, call: str, kept: Reserved, cost: MicroUsd, tokens: int
 
 
 def _held(state: State, event: guard.Held) -> State:
-    known = state.runs[event.run]
+    known, before = state.runs[event.run], state.held.get(event.run, Held(()))
     return msgspec.structs.replace(
         state,
-        held=state.held | {event.run: Held(event.source)},
+        held=state.held | {event.run: Held((*before.sources, event.source))},
         runs=state.runs | {event.run: msgspec.structs.replace(known, turn=event.turn)},
     )
 

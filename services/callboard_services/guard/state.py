@@ -40,8 +40,8 @@ class Reserved(msgspec.Struct, frozen=True):
 class Held(msgspec.Struct, frozen=True):
     """Calls of a run that are neither granted nor refused yet."""
 
-    source: int
-    """The sequence of the record that asked for them."""
+    sources: tuple[int, ...]
+    """The sequences of the records that asked for them."""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

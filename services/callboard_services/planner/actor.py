@@ -45,8 +45,9 @@ class Planner:
         return _said_once(decision) + armed(fold(state, decision), message.time_ms)
 
     def lane(self, events: Sequence[Event]) -> str:
-        """Return the kind of a record: what happened last, timers aside."""
-        told = [event for event in events if not isinstance(event, run.Armed)] or events
+        """Return the kind of a record: an ending whatever came late with it, else what happened last, timers aside."""
+        ending: list[Event] = [event for event in events if isinstance(event, run.Ended | run.Refused)]
+        told = ending or [event for event in events if not isinstance(event, run.Armed)] or events
         return type(told[-1]).__name__.lower()
 
     def commands(self, address: subjects.Address, record: Record) -> Sequence[Command]:
@@ -65,6 +66,10 @@ class Planner:
     def reads(self, state: State, body: Any) -> Sequence[int]:  # noqa: ARG002 - the wish says it
         """Return the record that asked for a call which is to be made again."""
         return (body.source,) if isinstance(body, run.Retry) else ()
+
+    def begins(self, body: Any) -> bool:
+        """Tell whether it is a goal."""
+        return isinstance(body, Start)
 
     def timer_ms(self, state: State) -> int:
         """Return when the run's timer is due; the clocks of a paused run stand still."""

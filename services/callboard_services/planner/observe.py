@@ -80,6 +80,8 @@ def _step(state: State, tool: str, result: Result, message: Input, facts: Facts)
     match result:
         case Completed():
             return _answered(state, result, message, facts)
+        case Failed() if result.code == "cancelled":
+            return ()  # an executor hears of it before the run does: the word that ends it is on its way
         case Failed():
             return steps.model_failed(
                 state, result.code, result.message, retryable=result.retryable, now_ms=message.time_ms
@@ -88,6 +90,8 @@ def _step(state: State, tool: str, result: Result, message: Input, facts: Facts)
             return steps.model_failed(state, "model_failed", result.message, retryable=True, now_ms=message.time_ms)
         case Refused() if result.code == "paused":
             return () if state.paused_ms else steps.wait_for_pause(message.time_ms)
+        case Refused() if result.code == "cancelled":
+            return steps.end(state, "cancelled", result.code, result.message)
         case Refused():
             return steps.end(state, "failed", result.code, result.message)
 

@@ -95,6 +95,9 @@ class Actor(Protocol[S]):
     def reads(self, state: S, body: Any) -> Sequence[int]:
         """Return the sequences of the tree's earlier records without which this body cannot be decided."""
 
+    def begins(self, body: Any) -> bool:
+        """Tell whether this body is usually the first of its actor, so that there is no state to look for."""
+
     def timer_ms(self, state: S) -> int:
         """Return when the actor's one timer is due (ms since 1970), 0 when it wants none."""
 

@@ -19,6 +19,7 @@ from callboard_contracts.errors import CallboardError
 log = structlog.get_logger()
 
 _SWEEP_S = 0.25
+_PUBLISH_S = 5.0
 _CONFLICTS = frozenset({10071, 10164})
 _FOR_NOW = frozenset({10008, 10023, 10047, 10077, 503})
 """Broker errors that pass: cluster not available, insufficient resources, storage full, limits reached."""
@@ -42,15 +43,17 @@ _puback = msgspec.json.Decoder(PubAck)
 
 
 class _Asked:
-    """A request that waits for its answer."""
+    """A request that waits for its answer, and what is told of it: the answer, or why there is none."""
 
-    __slots__ = ("answer", "subject", "until")
+    __slots__ = ("subject", "then", "until")
 
-    def __init__(self, subject: str, timeout_s: float) -> None:
-        loop = asyncio.get_running_loop()
+    def __init__(self, subject: str, until: float, then: "_Then") -> None:
         self.subject = subject
-        self.until = loop.time() + timeout_s
-        self.answer: asyncio.Future[Delivery] = loop.create_future()
+        self.until = until
+        self.then = then
+
+
+_Then = Callable[[Delivery | NoAnswer], None]
 
 
 class Bus:
@@ -128,9 +131,9 @@ class Bus:
 
     def _fail_refused(self, text: str) -> None:
         """End the wait for what was refused: the broker says so in passing, and never answers."""
-        for asked in self._waiting.values():
-            if f'"{asked.subject.lower()}"' in text.lower() and not asked.answer.done():
-                asked.answer.set_exception(NoAnswer(text))
+        refused = [reply for reply, asked in self._waiting.items() if f'"{asked.subject.lower()}"' in text.lower()]
+        for reply in refused:
+            self._waiting.pop(reply).then(NoAnswer(text))
 
     async def _on_reconnected(self) -> None:
         log.info("reconnected", service=self.name)
@@ -139,8 +142,8 @@ class Bus:
 
     def _on_reply(self, reply: Delivery) -> None:
         asked = self._waiting.pop(reply.subject, None)
-        if asked is not None and not asked.answer.done():
-            asked.answer.set_result(reply)
+        if asked is not None:
+            asked.then(reply)
 
     def send(self, subject: str, body: bytes, headers: dict[str, str] | None = None, reply: str = "") -> None:
         """Send on core NATS: at most once, nobody answers."""
@@ -154,35 +157,40 @@ class Bus:
         :raises NoAnswer: nobody is there, or not in time; a refused permission is named.
         :raises PublishRefused: the message is larger than the broker takes.
         """
-        block = encode_headers(headers) if headers else b""
-        if len(body) + len(block) > self.client.max_payload:  # sent all the same, it would cost the connection
-            raise PublishRefused(0, f"{len(body)} bytes are more than the broker takes", retry=False)
-        self._counter += 1
-        reply = f"{self.prefix}.{self._counter}"
-        asked = self._waiting[reply] = _Asked(subject, timeout_s)
-        self.client.write(subject, reply, body, block)
-        if self._sweeping is None or timeout_s < _SWEEP_S:
-            self._sweep()
+        future: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+        reply = self._ask(subject, body, headers, timeout_s, lambda answer: _tell(future, answer))
         try:
-            answer = await asked.answer
+            answer = await future
         finally:
             self._waiting.pop(reply, None)
         if status(answer.block) == 503 and not answer.body:
             raise NobodyListens(f"nobody listens on {subject}")
         return answer
 
+    def _ask(self, subject: str, body: bytes, headers: dict[str, str] | None, timeout_s: float, then: _Then) -> str:
+        block = encode_headers(headers) if headers else b""
+        if len(body) + len(block) > self.client.max_payload:  # sent all the same, it would cost the connection
+            raise PublishRefused(0, f"{len(body)} bytes are more than the broker takes", retry=False)
+        self._counter += 1
+        reply = f"{self.prefix}.{self._counter}"
+        self._waiting[reply] = _Asked(subject, asyncio.get_running_loop().time() + timeout_s, then)
+        self.client.write(subject, reply, body, block)
+        if self._sweeping is None or timeout_s < _SWEEP_S:
+            self._sweep()
+        return reply
+
     def _sweep(self) -> None:
         """End the waits that are over, all with one timer: a timer for each cost a tenth of a publish."""
         loop = asyncio.get_running_loop()
-        now, next_s = loop.time(), _SWEEP_S
-        for asked in self._waiting.values():
-            if asked.until > now:
-                next_s = min(next_s, asked.until - now)
-            elif not asked.answer.done():
-                asked.answer.set_exception(NoAnswer(self._why(asked.subject)))
+        now = loop.time()
+        over = [reply for reply, asked in self._waiting.items() if asked.until <= now]
+        for reply in over:
+            asked = self._waiting.pop(reply)
+            asked.then(NoAnswer(self._why(asked.subject)))
+        next_s = min((asked.until - now for asked in self._waiting.values()), default=0.0)
         if self._sweeping is not None:
             self._sweeping.cancel()
-        self._sweeping = loop.call_later(next_s, self._sweep) if self._waiting else None
+        self._sweeping = loop.call_later(min(next_s, _SWEEP_S), self._sweep) if self._waiting else None
 
     def _why(self, subject: str) -> str:
         refused = next((text for text in reversed(self.refused) if subject.lower() in text.lower()), "")
@@ -200,12 +208,16 @@ class Bus:
             answer = await self.request(subject, body, headers, timeout_s=timeout_s)
         except NoAnswer as error:
             raise PublishTimeout(str(error)) from None
-        ack = _puback.decode(answer.body)
-        if ack.error is None:
-            return ack
-        if ack.error.err_code in _CONFLICTS:
-            raise Conflict(ack.error.description)
-        raise PublishRefused(ack.error.err_code, ack.error.description, retry=ack.error.err_code in _FOR_NOW)
+        return _stored(answer)
+
+    def publish_then(
+        self, subject: str, body: bytes, headers: dict[str, str], then: Callable[[PubAck | BusError], None]
+    ) -> None:
+        """Publish into JetStream and call `then` from the reader with what `publish` would return or raise.
+
+        :raises PublishRefused: the message is larger than the broker takes; `then` is not called.
+        """
+        self._ask(subject, body, headers, _PUBLISH_S, lambda answer: then(_outcome(answer)))
 
     async def gather(self, subject: str, body: bytes, *, window_s: float) -> list[Delivery]:
         """Send and collect every answer that arrives within a window, such as discovery's."""
@@ -249,6 +261,34 @@ class Bus:
             error = found["error"]
             raise PublishRefused(error.get("err_code", 0), error.get("description", ""), retry=False)
         return found
+
+
+def _tell(future: asyncio.Future[Delivery], answer: Delivery | NoAnswer) -> None:
+    if future.done():
+        return
+    if isinstance(answer, NoAnswer):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+def _outcome(answer: Delivery | NoAnswer) -> PubAck | BusError:
+    if isinstance(answer, NoAnswer) or not answer.body:
+        return PublishTimeout(str(answer) if isinstance(answer, NoAnswer) else "no stream takes it now")
+    try:
+        return _stored(answer)
+    except BusError as error:
+        return error
+
+
+def _stored(answer: Delivery) -> PubAck:
+    """Return the broker's word, or raise what it says is wrong."""
+    ack = _puback.decode(answer.body)
+    if ack.error is None:
+        return ack
+    if ack.error.err_code in _CONFLICTS:
+        raise Conflict(ack.error.description)
+    raise PublishRefused(ack.error.err_code, ack.error.description, retry=ack.error.err_code in _FOR_NOW)
 
 
 async def _quietly_close(client: LeanClient) -> None:

@@ -5,6 +5,8 @@ from datetime import datetime
 from callboard_contracts import wire
 
 _LINE = b"NATS/1.0"
+_ID = f"\n{wire.ID}:".encode()
+_TRACE = f"\n{wire.TRACE}:".encode()
 
 
 def encode_headers(headers: dict[str, str]) -> bytes:
@@ -65,7 +67,7 @@ class Delivery:
     @property
     def id(self) -> str:
         """The `ce-id`, empty when it has none."""
-        return self.headers.get(wire.ID, "")
+        return self.headers.get(wire.ID, "") if _ID in self.block else ""
 
     @property
     def cause(self) -> str:
@@ -75,7 +77,7 @@ class Delivery:
     @property
     def traceparent(self) -> str:
         """The W3C trace it belongs to, empty when it brings none."""
-        return self.headers.get(wire.TRACE, "")
+        return self.headers.get(wire.TRACE, "") if _TRACE in self.block else ""
 
     @property
     def _tokens(self) -> list[str]:
@@ -115,7 +117,7 @@ class Delivery:
     @property
     def stored_subject(self) -> str:
         """The subject it was stored under, also when it was read or republished."""
-        return self.headers.get("Nats-Subject", self.subject)
+        return self.subject if self._tokens else self.headers.get("Nats-Subject", self.subject)
 
     @property
     def prev(self) -> int:

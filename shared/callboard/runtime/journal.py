@@ -39,6 +39,20 @@ class Held(msgspec.Struct, Generic[S], frozen=True):
     """The digest of its last record."""
 
 
+class Written(msgspec.Struct, Generic[S], frozen=True):
+    """A record that is to be stored, and what the actor holds once it is."""
+
+    subject: str
+    body: bytes
+    headers: dict[str, str]
+    record: Record
+    holds: Held[S]
+
+    def stored(self, seq: int) -> Held[S]:
+        """Return what the actor holds now that the record has a sequence."""
+        return msgspec.structs.replace(self.holds, seq=seq, genesis=self.holds.genesis or seq)
+
+
 def link_of(body: bytes) -> str:
     """Return the digest by which the next record names a record: 128 bits of SHA-256 in base64url."""
     return urlsafe_b64encode(sha256(body).digest()[:16]).decode().rstrip("=")
@@ -103,21 +117,15 @@ class Journal(Generic[S]):
                 break
         return None
 
-    async def append(
-        self, address: subjects.Address, held: Held[S], after: S, record: Record
-    ) -> tuple[Held[S], Record]:
-        """Append a record behind the fence. Returns the state that now holds, and the record as it was stored.
-
-        :raises Conflict: another record was first. :raises PublishTimeout: it may be stored or not.
-        :raises PublishRefused: the broker refused it.
-        """
+    def write(self, address: subjects.Address, held: Held[S], after: S, record: Record) -> "Written[S]":
+        """Return a record as it is to be stored after what is held."""
         snapshot = held.since + 1 >= SNAPSHOT_EVERY or self._actor.finished(after)
         state = msgspec.Raw(self._actor.snapshot(after)) if snapshot else record.state
         record = msgspec.structs.replace(record, state=state, genesis=held.genesis if snapshot else 0, link=held.link)
         subject, body = address.at("log", self._actor.lane(record.events)), wire.encode(record)
-        ack = await self._bus.publish(str(subject), body, _fence(address, held.seq))
         since = 0 if snapshot else held.since + 1
-        return Held(after, ack.seq, held.genesis or ack.seq, since, link_of(body)), record
+        holds = Held(after, 0, held.genesis, since, link_of(body))
+        return Written(str(subject), body, _fence(address, held.seq), record, holds)
 
     async def read(self, address: subjects.Address, seq: int) -> Record | None:
         """Return a record of the tree by its sequence, None when there is none.

@@ -5,20 +5,24 @@ workers that own the same key only cost a lost race, and a state that was cached
 ever dropped because of it.
 """
 
+import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
 import structlog
 
 from callboard import crash
-from callboard.actor import Actor, Dead, Input, Seen
+from callboard.actor import Actor, Dead, Input
 from callboard.bus import (
     Bus,
     BusError,
     Conflict,
     Delivery,
+    PubAck,
     PublishRefused,
     PublishTimeout,
     Puller,
@@ -30,11 +34,12 @@ from callboard.bus import (
 from callboard.dead_letters import bury
 from callboard.runtime.following import Follower
 from callboard.runtime.inputs import Inputs, Source
-from callboard.runtime.journal import LOOK_BACK, RECENT, Held, Journal
+from callboard.runtime.journal import LOOK_BACK, RECENT, Held, Journal, Written
 from callboard.runtime.tasks import Tasks
 from callboard.runtime.timers import arm
+from callboard.runtime.turn import Draft, Plan, Waiting, address_of
 from callboard_contracts import guard, run, subjects
-from callboard_contracts.journal import Event, Record
+from callboard_contracts.journal import Record
 from callboard_contracts.registry import Facts
 
 log = structlog.get_logger()
@@ -46,22 +51,6 @@ _BATCH = 64
 _RETRIES = 20
 
 S = TypeVar("S")
-
-
-class _Waiting(msgspec.Struct, frozen=True):
-    delivery: Delivery
-    message: Input
-    puller: Puller
-
-
-class _Plan(msgspec.Struct, frozen=True):
-    """What one turn would do with the inputs that wait."""
-
-    after: Any
-    events: tuple[Event, ...]
-    causes: tuple[_Waiting, ...]
-    seen: tuple[_Waiting, ...]
-    dead: tuple[tuple[_Waiting, Dead], ...]
 
 
 class Worker(Generic[S]):
@@ -76,7 +65,7 @@ class Worker(Generic[S]):
         self._facts = facts
         self._journal = Journal(bus, groups, actor)
         self._cache: OrderedDict[str, Held[S]] = OrderedDict()
-        self._mail: dict[str, list[_Waiting]] = {}
+        self._mail: dict[str, list[Waiting]] = {}
         self._tasks = Tasks()
         self._inputs = Inputs(bus, actor.name, groups, sources, self._receive, self._tasks)
         self._follower = Follower(bus, actor)
@@ -91,6 +80,10 @@ class Worker(Generic[S]):
     async def stop(self, grace_s: float = 10.0) -> None:
         """Take no more inputs and finish the turns that have begun. What is left is delivered to another worker."""
         await self._inputs.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                while self._mail:  # noqa: ASYNC110 - a turn that is taken at once is no task that one could wait for
+                    await asyncio.sleep(0.005)
         await self._tasks.finish(grace_s)
 
     async def state(self, address: subjects.Address) -> S:
@@ -107,12 +100,87 @@ class Worker(Generic[S]):
             self.spawn(self._bury(delivery, puller, Dead("undecodable", str(error)), ""))
             return
         key = f"{message.address.tenant}.{self._key(message.address)}"
-        waiting = self._mail.get(key)
-        if waiting is None:
-            self._mail[key] = [_Waiting(delivery, message, puller)]
-            self.spawn(self._drain(key))
+        waiting = Waiting(delivery, message, puller)
+        if key in self._mail:
+            self._mail[key].append(waiting)
         else:
-            waiting.append(_Waiting(delivery, message, puller))
+            self._mail[key] = [waiting]
+            self._next(key)
+
+    def _next(self, key: str) -> None:
+        """Let a key take its next turn: at once when its state is known, else beside the others."""
+        if not self._at_once(key):
+            self.spawn(self._drain(key))
+
+    def _at_once(self, key: str) -> bool:
+        """Take a turn without a task: decide here, in the reader, and go on when the record is stored.
+
+        This is what nearly every turn is. Whatever is not as usual is left to `_drain`, which takes the turn anew.
+        """
+        batch = self._mail[key][:_BATCH]
+        held = self._known(key, batch)
+        if held is None or any(self._refers(held.state, waiting.message.body) for waiting in batch):
+            return False
+        address = address_of(self._actor, batch)
+        try:
+            draft = Draft(self._actor, held.state, self._facts())
+            for waiting in batch:
+                draft.take(waiting, waiting.message)
+            plan = draft.plan()
+            if plan.seen or plan.dead or not plan.events:
+                return False
+            crash.point(f"{self._actor.name}.before_record")
+            written = self._journal.write(address, held, plan.after, self._record(plan))
+            then = partial(self._answered, key, address, plan, written)
+            self._bus.publish_then(written.subject, written.body, written.headers, then)
+        except Exception:  # noqa: BLE001 - it happens again in `_drain`, which knows what to do about it
+            return False
+        del self._mail[key][: len(batch)]
+        return True
+
+    def _known(self, key: str, batch: Sequence[Waiting]) -> Held[S] | None:
+        """Return the state of a key, when it need not be read: it is kept, or there is none yet."""
+        held = self._cache.get(key)
+        if held is None and self._actor.begins(batch[0].message.body) and batch[0].delivery.delivered == 1:
+            return Held(self._actor.initial())
+        return held
+
+    def _refers(self, state: S, body: Any) -> bool:
+        return bool(self._actor.needs(body) or self._actor.reads(state, body))
+
+    def _answered(
+        self, key: str, address: subjects.Address, plan: Plan, written: Written[S], answer: PubAck | BusError
+    ) -> None:
+        """The broker's word on a record: what follows is done, and the key goes on."""
+        if isinstance(answer, BusError):
+            log.info("turn lost", actor=self._actor.name, key=key, reason=type(answer).__name__)
+            self._cache.pop(key, None)
+            self._mail[key][:0] = plan.causes
+            self.spawn(self._drain(key))
+            return
+        crash.point(f"{self._actor.name}.after_record")
+        self._remember(key, written.stored(answer.seq))
+        if _timed(plan) or self._actor.commands(address, written.record):
+            self.spawn(self._follow_then(key, address, plan, written))
+            return
+        self._acknowledge(plan)
+        self._go_on(key)
+
+    async def _follow_then(self, key: str, address: subjects.Address, plan: Plan, written: Written[S]) -> None:
+        try:
+            await self._follow(address, plan, written)
+        except BusError as error:
+            log.warning("not all was sent", actor=self._actor.name, key=key, detail=str(error))
+            self._failed(key, plan.causes)
+        else:
+            self._acknowledge(plan)
+        self._go_on(key)
+
+    def _go_on(self, key: str) -> None:
+        if self._mail[key]:
+            self._next(key)
+        else:
+            del self._mail[key]
 
     def _key(self, address: subjects.Address) -> str:
         return address.tree if self._actor.kind == "tree" else address.run
@@ -138,14 +206,14 @@ class Worker(Generic[S]):
                 await self._apart(key, batch, error)
         self._mail.pop(key, None)
 
-    def _failed(self, key: str, batch: Sequence[_Waiting]) -> None:
+    def _failed(self, key: str, batch: Sequence[Waiting]) -> None:
         """Give the inputs back: the broker delivers them again."""
         self._cache.pop(key, None)
         for waiting in batch:
             nak(self._bus, waiting.delivery, min(30.0, 0.1 * 2**waiting.delivery.delivered))
             waiting.puller.done()
 
-    async def _apart(self, key: str, batch: Sequence[_Waiting], error: Exception) -> None:
+    async def _apart(self, key: str, batch: Sequence[Waiting], error: Exception) -> None:
         """A bug of ours, or a record that nobody stores: it must not hold up the others, so each gets a turn alone."""
         self._cache.pop(key, None)
         if len(batch) == 1:
@@ -157,7 +225,7 @@ class Worker(Generic[S]):
             except Exception as single:  # noqa: BLE001 - it was logged with the batch
                 await self._poisoned(key, waiting, single)
 
-    async def _poisoned(self, key: str, waiting: _Waiting, error: Exception) -> None:
+    async def _poisoned(self, key: str, waiting: Waiting, error: Exception) -> None:
         """Deliver it again, in the hope that it was not the input; in the end set it aside with the reason."""
         if waiting.delivery.delivered < MAX_DELIVERIES and not _for_good(error):
             self._failed(key, [waiting])
@@ -165,9 +233,9 @@ class Worker(Generic[S]):
         dead = Dead("poison", f"{type(error).__name__}: {error}")
         await self._bury(waiting.delivery, waiting.puller, dead, waiting.message.id)
 
-    async def _turns(self, key: str, batch: Sequence[_Waiting]) -> None:
+    async def _turns(self, key: str, batch: Sequence[Waiting]) -> None:
         """One turn, decided again as often as another worker was first."""
-        address = self._address(batch)
+        address = address_of(self._actor, batch)
         lost = False
         for attempt in range(_RETRIES):
             cached = self._cache.get(key)
@@ -187,33 +255,11 @@ class Worker(Generic[S]):
             return
         raise PublishTimeout(f"no turn for {key} after {_RETRIES} tries")
 
-    def _address(self, batch: Sequence[_Waiting]) -> subjects.Address:
-        """Whom the record is about: the run that all inputs concern, for a tree's mixed turn the root."""
-        first = batch[0].message.address
-        if self._actor.kind != "tree":
-            return first
-        same = all(waiting.message.address.run == first.run for waiting in batch)
-        return subjects.Address(first.tenant, "tree", first.tree, first.run if same else first.tree)
-
-    async def _decide(self, state: S, batch: Sequence[_Waiting]) -> _Plan:
-        facts = self._facts()
-        events: list[Event] = []
-        causes: list[_Waiting] = []
-        seen: list[_Waiting] = []
-        dead: list[tuple[_Waiting, Dead]] = []
+    async def _decide(self, state: S, batch: Sequence[Waiting]) -> Plan:
+        draft = Draft(self._actor, state, self._facts())
         for waiting in batch:
-            decision = self._actor.decide(state, await self._complete(state, waiting.message), facts)
-            match decision:
-                case Seen():
-                    seen.append(waiting)
-                case Dead():
-                    dead.append((waiting, decision))
-                case _:
-                    causes.append(waiting)
-                    events += decision
-                    for event in decision:
-                        state = self._actor.evolve(state, event)
-        return _Plan(state, tuple(events), tuple(causes), tuple(seen), tuple(dead))
+            draft.take(waiting, await self._complete(draft.state, waiting.message))
+        return draft.plan()
 
     async def _complete(self, state: S, message: Input) -> Input:
         """Fetch what the body only refers to and the decision needs."""
@@ -226,19 +272,25 @@ class Worker(Generic[S]):
         blobs = {digest: await objects.get_blob(self._bus, digest) for digest in needed}
         return msgspec.structs.replace(message, blobs=blobs, records=records)
 
-    async def _commit(self, key: str, address: subjects.Address, held: Held[S], plan: _Plan) -> None:
+    async def _commit(self, key: str, address: subjects.Address, held: Held[S], plan: Plan) -> None:
         """Record the turn and send what follows from it."""
         if not plan.events:
             self._remember(key, held)
             return
         crash.point(f"{self._actor.name}.before_record")
-        causes = tuple(waiting.message.id for waiting in plan.causes)
-        record = Record(causes=causes, events=plan.events, facts=self._facts().revision)
-        new, stored = await self._journal.append(address, held, plan.after, record)
+        written = self._journal.write(address, held, plan.after, self._record(plan))
+        ack = await self._bus.publish(written.subject, written.body, written.headers)
         crash.point(f"{self._actor.name}.after_record")
-        self._remember(key, new)
-        timer_ms = self._actor.timer_ms(plan.after) if any(map(_arms, plan.events)) else 0
-        await self._follower.follow(address, stored, timer_ms)
+        self._remember(key, written.stored(ack.seq))
+        await self._follow(address, plan, written)
+
+    def _record(self, plan: Plan) -> Record:
+        causes = tuple(waiting.message.id for waiting in plan.causes)
+        return Record(causes=causes, events=plan.events, facts=self._facts().revision)
+
+    async def _follow(self, address: subjects.Address, plan: Plan, written: Written[S]) -> None:
+        timer_ms = self._actor.timer_ms(plan.after) if _timed(plan) else 0
+        await self._follower.follow(address, written.record, timer_ms)
         crash.point(f"{self._actor.name}.after_commands")
 
     def _remember(self, key: str, held: Held[S]) -> None:
@@ -247,7 +299,7 @@ class Worker(Generic[S]):
         if len(self._cache) > _CACHED:
             self._cache.popitem(last=False)
 
-    async def _finish(self, address: subjects.Address, plan: _Plan, *, lost: bool) -> None:
+    async def _finish(self, address: subjects.Address, plan: Plan, *, lost: bool) -> None:
         """Send the commands of turns that were recorded before, set aside what can have none, acknowledge."""
         timer_ms = self._actor.timer_ms(plan.after)
         for waiting in plan.seen:
@@ -259,6 +311,9 @@ class Worker(Generic[S]):
             await arm(self._bus, address, timer_ms)  # one that came too early took the place of the one that is due
         for waiting, dead in plan.dead:
             await self._bury(waiting.delivery, waiting.puller, dead, waiting.message.id)
+        self._acknowledge(plan)
+
+    def _acknowledge(self, plan: Plan) -> None:
         crash.point(f"{self._actor.name}.before_ack")
         for waiting in (*plan.causes, *plan.seen):
             ack(self._bus, waiting.delivery)
@@ -276,8 +331,8 @@ class Worker(Generic[S]):
         puller.done()
 
 
-def _arms(event: Event) -> bool:
-    return isinstance(event, run.Armed | guard.Armed)
+def _timed(plan: Plan) -> bool:
+    return any(isinstance(event, run.Armed | guard.Armed) for event in plan.events)
 
 
 def _for_good(error: Exception) -> bool:

@@ -14,7 +14,7 @@ CORE = "CORE"
 _MICRO = "$SRV.>"
 _SHADOW = "$JS.API.INFO"
 """An account that imports this is spared the server's own answers to its API calls: "not enabled for account"."""
-_MANY = ("$JS.API.CONSUMER.MSG.NEXT.", "$JS.API.DIRECT.GET.")
+_MANY = ("$JS.API.CONSUMER.MSG.NEXT.", "$JS.API.DIRECT.GET.", "$SRV.PING.")
 """What is answered with more than one message."""
 
 

@@ -27,6 +27,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str = "default"
     """Whose data people without credentials see."""
     name: str = "callboard"
+    max_payload: int = MAX_PAYLOAD
+    """The largest message, in bytes."""
 
 
 def render(plan: Plan, *, ports: Path) -> str:
@@ -46,7 +48,7 @@ def _general(plan: Plan, ports: Path) -> list[str]:
         f"port: {plan.port or -1}",
         'http: "127.0.0.1:-1"',
         f"ports_file_dir: {_text(ports)}",
-        f"max_payload: {MAX_PAYLOAD}",
+        f"max_payload: {plan.max_payload}",
         "max_pending: 67108864",
         'write_deadline: "10s"',
         'ping_interval: "20s"',

@@ -125,7 +125,9 @@ async def _run(
     starting = asyncio.ensure_future(_start(command, env, cwd, passed))
     try:
         keeper = await _to_the_end(starting)
-        stdout, stderr = await _said(keeper, input_, keep, argv[0])
+        stdout, stderr, *_ = await asyncio.gather(
+            _read(keeper.stdout, keep[0]), _read(keeper.stderr, keep[1]), _feed(keeper, input_), keeper.wait()
+        )
         returncode = _ending(argv[0], os.read(status, _CHUNK_BYTES).decode(errors="replace"))
     finally:
         if not starting.exception():
@@ -147,27 +149,6 @@ async def _start(
     finally:
         for descriptor in passed:
             os.close(descriptor)
-
-
-async def _said(
-    keeper: asyncio.subprocess.Process, input_: bytes, keep: tuple[int, int], program: str
-) -> tuple[bytes, bytes]:
-    """Return what a program says until it ends.
-
-    :raises ToolError: it has ended, and something out of reach that it started holds its output open.
-    """
-    talk = asyncio.gather(_read(keeper.stdout, keep[0]), _read(keeper.stderr, keep[1]), _feed(keeper, input_))
-    try:
-        await keeper.wait()
-        async with asyncio.timeout(_PATIENCE_S):
-            stdout, stderr, _ = await talk
-    except TimeoutError:
-        raise ToolError(f"{program} ended, but something that it started holds its output open") from None
-    finally:
-        talk.cancel()
-        with contextlib.suppress(asyncio.CancelledError):  # or it is said to be lost
-            await talk
-    return stdout, stderr
 
 
 async def _read(stream: asyncio.StreamReader | None, keep_bytes: int) -> bytes:

@@ -1,0 +1,78 @@
+"""What takes long, and is measured on request: memory after many small runs, and one run beside many parked ones."""
+
+import asyncio
+import gc
+import os
+
+from tests.bench import measure
+from tests.bench.runners import WAIT_S, Callboard, new_id
+from tests.bench.system import Bench
+
+_AT_ONCE = 200
+_CHUNK = 10_000
+"""Tasks that exist at once, so that the benchmark itself stays small."""
+
+
+async def memory(bench: Bench, few: int, many: int) -> dict[str, float]:
+    """Return the size of this process, which is the whole system, after few and after many runs of one round."""
+    found = Callboard(bench.bus)
+    await found.start()
+    await _runs(found, few)
+    after_few = _size()
+    await _runs(found, many - few)
+    after_many = _size()
+    return {
+        "mib_after_few": after_few,
+        "mib_after_many": after_many,
+        "growth": after_many / after_few,
+        "server_mib": measure.rss_mib(bench.server.process.pid),
+    }
+
+
+def _size() -> float:
+    gc.collect()
+    return measure.rss_mib(os.getpid())
+
+
+async def _runs(found: Callboard, count: int) -> None:
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def one() -> None:
+        async with limit:
+            await found.run(1)
+
+    for begun in range(0, count, _CHUNK):
+        await asyncio.gather(*(one() for _ in range(min(_CHUNK, count - begun))))
+
+
+async def parked(bench: Bench, count: int, probes: int) -> dict[str, float]:
+    """Return the latency of one run alone, and beside many that wait for a tool that never answers."""
+    found = Callboard(bench.bus)
+    await found.start()
+    await found.run(10)
+    alone = [await found.run(10) for _ in range(probes)]
+    await _park(bench, found, count)
+    beside = [await found.run(10) for _ in range(probes)]
+    before, after = measure.quantile(alone, 0.5), measure.quantile(beside, 0.5)
+    return {"alone_ms": before * 1000, "beside_ms": after * 1000, "slower": after / before}
+
+
+async def _park(bench: Bench, found: Callboard, count: int) -> None:
+    """Return when each of so many runs has been granted its call of the tool that never answers."""
+    granted: dict[str, asyncio.Event] = {}
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def one() -> None:
+        async with limit:
+            run = new_id()
+            granted[run] = asyncio.Event()
+            await found.submit(run, "never-1")
+            await asyncio.wait_for(granted[run].wait(), WAIT_S)
+            del granted[run]
+
+    stop = await bench.bus.subscribe(
+        "cb.default.live.*.*.call.never", lambda message: granted[message.subject.split(".", 5)[4]].set()
+    )
+    for begun in range(0, count, _CHUNK):
+        await asyncio.gather(*(one() for _ in range(min(_CHUNK, count - begun))))
+    await stop()
