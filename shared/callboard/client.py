@@ -8,6 +8,7 @@ async with Client("http://127.0.0.1:8420") as client:
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -41,7 +42,8 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The tools that may be used; None: all that the skill allows."""
     model: str = ""
     limits: dict[str, Any] = {}
-    """`max_turns`, `timeout_s`, `budget_usd`, `max_tokens`, `max_calls`, `max_depth`, `max_runs`."""
+    """`max_turns`, `timeout_s`, `budget_usd`, `max_tokens`, `max_calls`, `max_depth`, `max_runs`,
+    `start_timeout_s`."""
     grounded: bool = False
     """Accept only what the tools returned."""
     labels: dict[str, str] = {}
@@ -81,6 +83,37 @@ class Run(msgspec.Struct, frozen=True):
     def ended(self) -> bool:
         """Whether it ended."""
         return self.status in DONE
+
+
+class Word(msgspec.Struct, frozen=True):
+    """A word of control that was taken: it is stored, and holds whoever is alive now."""
+
+    run: str
+    was: str
+    """The run's status before."""
+    changed: bool
+    """False: it was so already, and nothing else comes of it."""
+    paused_above: str = ""
+    """An ancestor that is paused: the run goes on when that one is resumed."""
+
+
+class Retried(msgspec.Struct, frozen=True):
+    """A run that takes up one that ended."""
+
+    run: str
+    retry_of: str
+    from_turn: int
+    """The turn of tools after which it goes on; 0: from the beginning."""
+
+
+class Waits(msgspec.Struct, frozen=True):
+    """What a run waits for: the run itself first, then each sub-agent that it waits for."""
+
+    run: str
+    status: str
+    chain: list[dict[str, Any]]
+    """Each with `run`, `waiting_for`, `sentence`, `detail`, `since_ms`, `until_ms`, `tool`, `call`, `executors`,
+    `advice`."""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -185,10 +218,42 @@ class Client:
                         yield Event(kind, msgspec.json.decode(data), number)
                         kind, number, data = "", 0, ""
 
-    async def cancel(self, run: str, *, reason: str = "") -> None:
+    async def cancel(self, run: str, *, reason: str = "") -> Word:
         """End a run and its sub-agents. Of one that has ended it changes nothing."""
-        body = msgspec.json.encode({"reason": reason})
-        await self._send("POST", f"/v1/runs/{quote(run, safe='')}/cancel", content=body)
+        return await self._say(run, "cancel", reason=reason)
+
+    async def pause(self, run: str, *, reason: str = "") -> Word:
+        """Stop a run and its sub-agents at their next step, until it is resumed."""
+        return await self._say(run, "pause", reason=reason)
+
+    async def resume(self, run: str) -> Word:
+        """Let a run that was paused go on, with its sub-agents."""
+        return await self._say(run, "resume")
+
+    async def steer(self, run: str, text: str) -> Word:
+        """Tell the models of a run and its sub-agents something: they read it before their next answer counts."""
+        return await self._say(run, "steer", text=text)
+
+    async def _say(self, run: str, verb: str, **body: str) -> Word:
+        return _read(await self._post(run, verb, body), Word)
+
+    async def _post(self, run: str, verb: str, body: Mapping[str, Any]) -> httpx.Response:
+        headers = {"idempotency-key": secrets.token_hex(16)}  # however often the connection carries it, it is one word
+        path = f"/v1/runs/{quote(run, safe='')}/{verb}"
+        return await self._send("POST", path, content=msgspec.json.encode(body), headers=headers)
+
+    async def retry_call(self, run: str, call: str) -> None:
+        """Make a call of a live run again that failed, with the same arguments."""
+        await self._post(run, "retry", {"call": call})
+
+    async def retry(self, run: str, *, from_turn: int | None = None) -> Retried:
+        """Take up a run that ended as a new one, after its last good turn or the one that is given."""
+        body = {} if from_turn is None else {"from_turn": from_turn}
+        return _read(await self._post(run, "retry", body), Retried)
+
+    async def why(self, run: str) -> Waits:
+        """Return what a run waits for. It is answered from the records alone, whoever is dead."""
+        return _read(await self._send("GET", f"/v1/runs/{quote(run, safe='')}/why"), Waits)
 
     async def files(self, run: str) -> list[dict[str, Any]]:
         """Return the files of a run."""

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from callboard.bus import Bus
 from callboard.service import groups_in_force
 from callboard.settings import Settings
-from tests.integration.system import System
+from tests.integration.system import System, free_port
 
 CRASHED = 137
 """The exit code of a process that ended at a crash point."""
@@ -34,6 +34,15 @@ class Process:
                 if line.strip().endswith(b"ready"):
                     return
         raise RuntimeError(f"{self.name} ended with {await self._process.wait()}")
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def send(self, how: signal.Signals) -> None:
+        """Send it a signal, and wait for nothing."""
+        self._process.send_signal(how)
 
     @property
     def alive(self) -> bool:
@@ -61,19 +70,37 @@ class Host:
         self.script = data / "script.json"
         self.script.write_text(json.dumps(script))
         self.processes: list[Process] = []
+        self.http = f"127.0.0.1:{free_port()}"
+        """Where the gateway listens."""
 
-    async def start(self, name: str, *, crash_at: str = "", program: Iterable[str] = ()) -> Process:
-        """Start a service, or another program over the same broker, and wait until it is ready."""
-        command = list(program) or ["-m", f"callboard_services.{name}", "--nats", self.url, "--data", str(self.data)]
+    async def start(
+        self,
+        name: str,
+        *,
+        crash_at: str = "",
+        program: Iterable[str] = (),
+        url: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> Process:
+        """Start a service, or another program over the same broker, and wait until it is ready.
+
+        `url` is another way to the broker, such as through a proxy.
+        """
+        url = url or self.url
+        command = list(program) or ["-m", f"callboard_services.{name}", "--nats", url, "--data", str(self.data)]
         if name == "models":
             command += ["--model", f"scripted:{self.script}"]
         if name == "gateway":
-            command += ["--http", "127.0.0.1:0"]
-        env = os.environ | {"CRASH_AT": crash_at, "CALLBOARD_ACK_WAIT_S": "2", "CALLBOARD_NATS": self.url}
+            command += ["--http", self.http]
+        env = os.environ | {"CRASH_AT": crash_at, "CALLBOARD_ACK_WAIT_S": "2", "CALLBOARD_NATS": url}
         process = Process(
             name,
             await asyncio.create_subprocess_exec(
-                sys.executable, *command, stdout=asyncio.subprocess.PIPE, env=env, cwd=Path(__file__).parents[2]
+                sys.executable,
+                *command,
+                stdout=asyncio.subprocess.PIPE,
+                env=env | dict(environment or {}),
+                cwd=Path(__file__).parents[2],
             ),
         )
         self.processes.append(process)
@@ -87,16 +114,31 @@ class Host:
 
 @asynccontextmanager
 async def hosting(
-    url: str, data: Path, script: Any, services: Iterable[str] = ALL, *, crash_at: dict[str, str] | None = None
+    url: str,
+    data: Path,
+    script: Any,
+    services: Iterable[str] = ALL,
+    *,
+    crash_at: Mapping[str, str] | None = None,
+    ways: Mapping[str, str] | None = None,
+    environments: Mapping[str, Mapping[str, str]] | None = None,
 ) -> AsyncIterator[tuple[Host, System]]:
-    """Run services as processes and yield the host, which has them in the order given, and a client."""
+    """Run services as processes and yield the host, which has them in the order given, and a client.
+
+    `ways` are other ways to the broker, by service; `environments` is what else a service finds in its own.
+    """
     host = Host(url, data, script)
     settings = Settings(nats=url, data=data, ack_wait_s=2)
     async with await Bus.connect(url, name="client") as bus:
         groups = await groups_in_force(bus, settings)
         try:
             for name in services:
-                await host.start(name, crash_at=(crash_at or {}).get(name, ""))
+                await host.start(
+                    name,
+                    crash_at=(crash_at or {}).get(name, ""),
+                    url=(ways or {}).get(name, ""),
+                    environment=(environments or {}).get(name),
+                )
             system = System(bus, groups, settings)
             await system.start()
             yield host, system

@@ -40,6 +40,8 @@ OWNERS = "owners"
 _GUARDS = ["cb.*.run.*.*.*.log.>", "cb.*.tree.*.*.*.in.>"]
 _SECOND = 1_000_000_000
 _NO_CONSUMER = 10014
+_BEFORE = "ledger"
+"""A durable of earlier versions, which nobody pulls any more."""
 _STREAM: dict[str, Any] = {
     "storage": "file",
     "allow_direct": True,
@@ -182,7 +184,6 @@ def consumers(groups: int, ack_wait_s: float = ACK_WAIT_S) -> list[tuple[str, di
         every += [
             (stream, consumer("planner", ["cb.*.run.*.*.*.in.>"], ack_wait_s=ack_wait_s, owned=True)),
             (stream, consumer("guard", _GUARDS, ack_wait_s=ack_wait_s, owned=True)),
-            (stream, consumer("ledger", ["cb.*.*.*.*.*.log.>"], ack_wait_s=ack_wait_s)),
             (stream, tool_consumer(names.AGENT, ack_wait_s=ack_wait_s)),
             (stream, tool_consumer(names.MODEL, ack_wait_s=ack_wait_s)),
         ]
@@ -209,6 +210,8 @@ async def provision(bus: Bus, groups: int, ack_wait_s: float = ACK_WAIT_S, repli
         await _create(bus, f"STREAM.CREATE.{config['name']}", config | {"num_replicas": replicas}, exists=10058)
     for stream, config in consumers(groups, ack_wait_s):
         await create_consumer(bus, stream, config)
+    for group in range(groups):
+        await _drop_consumer(bus, journal(group), _BEFORE)
     return groups
 
 
@@ -218,6 +221,16 @@ async def create_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> None
         return
     path = f"CONSUMER.DURABLE.CREATE.{stream}.{config['durable_name']}"
     await _create(bus, path, {"stream_name": stream, "config": config, "action": "create"}, exists=10148)
+
+
+async def _drop_consumer(bus: Bus, stream: str, durable: str) -> None:
+    if not await _consumer_exists(bus, stream, durable):
+        return
+    try:
+        await bus.api(f"CONSUMER.DELETE.{stream}.{durable}")
+    except PublishRefused as error:
+        if error.code != _NO_CONSUMER:  # another process was first
+            raise
 
 
 async def _consumer_exists(bus: Bus, stream: str, durable: str) -> bool:

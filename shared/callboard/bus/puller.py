@@ -18,8 +18,8 @@ from callboard.bus.message import Delivery, status
 log = structlog.get_logger()
 
 _EXPIRES_S = 5.0
-_SILENT_S = _EXPIRES_S + 2
 """What a process asked for and then froze or was cut off is delivered to it in vain for so long: keep it short."""
+_SILENT_S = _EXPIRES_S + 2
 _RETRY_S = 0.2
 _numbers = itertools.count(1)
 _PULL_OVER = frozenset({404, 408, 409})

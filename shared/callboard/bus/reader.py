@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Self
 
 import msgspec
 
@@ -10,6 +11,7 @@ from callboard.bus.errors import NoAnswer
 from callboard.bus.message import Delivery, status
 
 _BATCH = 256
+_SILENT_S = 5.0
 
 
 async def get(bus: Bus, stream: str, seq: int) -> Delivery | None:
@@ -48,39 +50,88 @@ async def scan(bus: Bus, stream: str, subject: str, start: int = 1, *, since: st
 
     :raises NoAnswer: the broker stopped answering.
     """
-    where: dict[str, object] = {"start_time": since} if since else {"seq": max(1, start)}
-    while True:
-        page, more = await _page(bus, stream, {"next_by_subj": subject, "batch": _BATCH, **where})
-        for message in page:
-            yield message
-        if not page or not more:
+    async with Pages(bus, stream, subject) as pages:
+        page, more = await pages.read(start, since=since)
+        while True:
+            for message in page:
+                yield message
+            if not page or not more:
+                return
+            page, more = await pages.read(page[-1].seq + 1)
+
+
+class Pages:
+    """Reads on in a group of subjects, a page at a time, over one inbox. Use it as an async context manager.
+
+    No consumer: nothing is delivered or acknowledged, and the broker keeps nothing. What was purged is passed over.
+
+    :param batch: how many messages a page has at most. :param most_bytes: and how many bytes; 0: as the broker likes.
+    """
+
+    def __init__(self, bus: Bus, stream: str, subject: str, *, batch: int = _BATCH, most_bytes: int = 0) -> None:
+        self._bus = bus
+        self._stream = stream
+        self._what: dict[str, object] = {"next_by_subj": subject, "batch": batch}
+        if most_bytes:
+            self._what["max_bytes"] = most_bytes
+        bus._counter += 1
+        self._inbox = f"{bus.prefix}-scan.{bus._counter}"
+        self._sid = 0
+        self._count = 0
+        self._asked = ""
+        """The inbox of the page that is being read: what comes late for one that was given up is not of it."""
+        self._page: list[Delivery] = []
+        self._body = b""
+        self._end: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+        self._end.cancel()
+
+    async def __aenter__(self) -> Self:
+        self._sid = await self._bus.client.listen(f"{self._inbox}.*", self._on_answer)
+        self._bus.on_reconnect.append(self._ask)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._bus.on_reconnect.remove(self._ask)
+        await self._bus.client.unlisten(self._sid)
+
+    async def read(self, start: int, *, since: str = "") -> tuple[list[Delivery], bool]:
+        """Return what is stored from a sequence on, as much as a page holds, and whether more follows.
+
+        :raises NoAnswer: the broker does not answer.
+        """
+        self._count += 1
+        self._asked = f"{self._inbox}.{self._count}"
+        self._page, self._end = [], asyncio.get_running_loop().create_future()
+        where = {"start_time": since} if since else {"seq": max(1, start)}
+        self._body = msgspec.json.encode(self._what | where)
+        self._ask()
+        last = await self._ended()
+        code = status(last.block)
+        if code == 503:
+            raise NoAnswer(f"there is no stream {self._stream}")
+        return self._page, code == 204 and last.headers.get("Nats-Num-Pending", "0") != "0"
+
+    async def _ended(self) -> Delivery:
+        """Wait for the end of the page, as long as it grows."""
+        while True:
+            before = len(self._page)
+            try:
+                async with asyncio.timeout(_SILENT_S):
+                    return await asyncio.shield(self._end)
+            except TimeoutError:
+                if len(self._page) == before:
+                    raise NoAnswer(f"no answer while reading {self._stream}") from None
+
+    def _on_answer(self, answer: Delivery) -> None:
+        if answer.subject != self._asked:
             return
-        where = {"seq": page[-1].seq + 1}
+        if not status(answer.block):
+            self._page.append(answer)
+        elif not self._end.done():
+            self._end.set_result(answer)
 
-
-async def _page(bus: Bus, stream: str, what: dict[str, object]) -> tuple[list[Delivery], bool]:
-    """Return one batch and whether more follow."""
-    answers: asyncio.Queue[Delivery] = asyncio.Queue()
-    bus._counter += 1
-    inbox = f"{bus.prefix}-scan.{bus._counter}"
-    sid = await bus.client.listen(inbox, answers.put_nowait)
-    try:
-        bus.client.write(f"$JS.API.DIRECT.GET.{stream}", inbox, msgspec.json.encode(what))
-        return await _collect(answers, stream)
-    finally:
-        await bus.client.unlisten(sid)
-
-
-async def _collect(answers: asyncio.Queue[Delivery], stream: str) -> tuple[list[Delivery], bool]:
-    page: list[Delivery] = []
-    while True:
-        try:
-            async with asyncio.timeout(5):
-                answer = await answers.get()
-        except TimeoutError:
-            raise NoAnswer(f"no answer while reading {stream}") from None
-        if code := status(answer.block):
-            if code == 503:
-                raise NoAnswer(f"there is no stream {stream}")
-            return page, code == 204 and answer.headers.get("Nats-Num-Pending", "0") != "0"
-        page.append(answer)
+    def _ask(self) -> None:
+        """Ask for the page that is wanted; after a reconnect again, for what was asked on the old connection is lost."""
+        if not self._end.done():
+            self._page.clear()
+            self._bus.client.write(f"$JS.API.DIRECT.GET.{self._stream}", self._asked, self._body)

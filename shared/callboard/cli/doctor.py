@@ -29,6 +29,7 @@ _EXTRAS = {
     "litellm": (("litellm",), "every provider that litellm knows"),
     "tables": (("duckdb", "pyarrow"), "SQL over CSV and Parquet files"),
     "memory": (("lancedb", "pyarrow"), "long-term memory"),
+    "ledger": (("pyarrow",), "finished runs are archived and leave the journal"),
 }
 _GET_A_MODEL = (
     "Set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY; or start a local server such as Ollama; "
@@ -68,6 +69,7 @@ def _look(settings: "Settings") -> Iterator[Finding]:
     yield _model(settings)
     yield _data(settings.data)
     yield _disk(settings.data)
+    yield _marks(settings.data)
     running = _running(settings.data)
     yield running
     if running.health == "note":
@@ -137,6 +139,28 @@ def _disk(data: Path) -> Finding:
     if free < _LEAST_FREE:
         return Finding("disk", "missing", found, "Free at least 1 GB, or name another data folder with --data.")
     return Finding("disk", "ok", found)
+
+
+def _marks(data: Path) -> Finding:
+    """Tell what the streams had reached when somebody last looked; `up` compares it with what is there."""
+    from callboard.server import marks
+
+    def look() -> str:
+        found = marks.read(data)
+        if found is None:
+            return "none yet: nothing was stored in this data folder"
+        reached = ", ".join(
+            f"{name} {mark.last_seq:,}" for name, mark in sorted(found.streams.items()) if mark.last_seq
+        )
+        return f"{_when(found.written_ms)}: {reached or 'every stream was empty'}"
+
+    return _try("high-water marks", look)
+
+
+def _when(ms: int) -> str:
+    from datetime import datetime
+
+    return datetime.fromtimestamp(ms / 1000).astimezone().isoformat(sep=" ", timespec="seconds")
 
 
 def _running(data: Path) -> Finding:

@@ -13,7 +13,7 @@ _COMMANDS = (
     ("run", "run", "Run a goal and watch it."),
     ("up", "up", "Start the broker and all services, until Ctrl-C."),
     ("demo", "demo", "Run the shipped example."),
-    ("runs", "runs:app", "List, show and follow runs."),
+    ("runs", "runs:app", "List, show, follow and control runs."),
     ("skills", "skills:app", "List skills, or deploy a folder of them."),
     ("tools", "tools", "List the tools that runs may use."),
     ("models", "models:app", "List, fetch and choose models."),

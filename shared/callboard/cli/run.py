@@ -30,6 +30,8 @@ class Bounds:
     max_turns: Annotated[int | None, Parameter(help="How often the model may be asked. [default: 20]")] = None
     timeout: Annotated[str, Parameter(help="The most time: 90, 10m, 2h. [default: 10m]")] = ""
 
+    start_timeout: Annotated[str, Parameter(help="How long it may wait to be begun. [default: no limit]")] = ""
+
     def limits(self) -> dict[str, Any]:
         """Return the limits that are set.
 
@@ -47,6 +49,8 @@ class Bounds:
             found["max_turns"] = self.max_turns
         if self.timeout:
             found["timeout_s"] = wish.duration(self.timeout)
+        if self.start_timeout:
+            found["start_timeout_s"] = wish.duration(self.start_timeout, "--start-timeout")
         return found
 
 

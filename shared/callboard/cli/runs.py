@@ -9,13 +9,19 @@ from callboard.cli import exits
 from callboard.cli.where import Reached, Where, reach, run_async
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from callboard.client import Run
 
-app = App(name="runs", help="List, show and follow runs.")
+app = App(name="runs", help="List, show, follow and control runs.")
 
 _ANYWHERE = Where()
 _LOOK = ("gateway", "ledger")
-_COLORS = {"completed": "green", "running": "cyan", "queued": "cyan", "cancelled": "yellow"}
+_GOAL = 12
+"""The least room for a goal."""
+_SPARED = ("TOOK", "TURNS")
+"""What a narrow terminal does without."""
+_COLORS = {"completed": "green", "running": "cyan", "queued": "cyan", "paused": "yellow", "cancelled": "yellow"}
 
 
 @app.command(name="ls")
@@ -54,21 +60,36 @@ def _flat(row: "Run") -> dict[str, object]:
 def _table(found: list["Run"]) -> None:
     from rich.text import Text
 
-    from callboard.cli.story import brief, money, seconds
+    from callboard.cli.story import brief
     from callboard.cli.tables import columns, console, print_table
 
     if not found:
         print('No runs yet. Start one: callboard run "Say hello"')
         return
-    names = ("RUN", "STATUS", "STARTED", "TOOK", "TURNS", "COST", "GOAL")
-    table, room = columns(*names, right=("TOOK", "TURNS", "COST")), max(16, console().width - 88)
-    for row in found:
-        took = seconds((row.ended_ms - row.accepted_ms) / 1000) if row.ended_ms else ""
-        cost = money(round(row.cost_usd * 1_000_000)) + ("?" if row.unpriced else "")
-        goal = brief(row.objective or row.skill, room)
+    cells = {name: [tell(row) for row in found] for name, tell in _CELLS.items()}
+    widths = {name: max(len(name), *map(len, texts)) + 2 for name, texts in cells.items()}
+    if sum(widths.values()) + _GOAL > console().width:  # an id must not be cut
+        for name in _SPARED:
+            del cells[name], widths[name]
+    room = max(8, console().width - sum(widths.values())) - 2
+    table = columns(*cells, "GOAL", right=("TOOK", "TURNS", "COST"))
+    for row, *texts in zip(found, *cells.values(), strict=True):
         status = Text(row.status, _COLORS.get(row.status, "red"))
-        table.add_row(row.run, status, _when(row.accepted_ms), took, str(row.turns), cost, goal)
+        goal = brief(row.objective or row.skill, room)
+        table.add_row(texts[0], status, *texts[2:], goal)
     print_table(table)
+
+
+def _took(row: "Run") -> str:
+    from callboard.cli.story import seconds
+
+    return seconds((row.ended_ms - row.accepted_ms) / 1000) if row.ended_ms else ""
+
+
+def _cost(row: "Run") -> str:
+    from callboard.cli.story import money
+
+    return money(round(row.cost_usd * 1_000_000)) + ("?" if row.unpriced else "")
 
 
 def _when(milliseconds: int) -> str:
@@ -77,6 +98,16 @@ def _when(milliseconds: int) -> str:
     moment = datetime.fromtimestamp(milliseconds / 1000).astimezone()
     today = moment.date() == datetime.now().astimezone().date()
     return moment.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M")
+
+
+_CELLS: "dict[str, Callable[[Run], str]]" = {
+    "RUN": lambda row: row.run,
+    "STATUS": lambda row: row.status,
+    "STARTED": lambda row: _when(row.accepted_ms),
+    "TOOK": _took,
+    "TURNS": lambda row: str(row.turns),
+    "COST": _cost,
+}
 
 
 @app.command
@@ -93,7 +124,7 @@ def show(
 
 async def _show(where: Where, run: str, *, json: bool) -> int:
     async with reach(where, only=_LOOK) as reached:
-        found = await reached.client.get(await _whole_id(reached, run))
+        found = await reached.client.get(await whole_id(reached, run))
         if json:
             import msgspec
 
@@ -102,13 +133,22 @@ async def _show(where: Where, run: str, *, json: bool) -> int:
             await _retell(reached, found)
         else:
             _table([found])
-            print(f"It is not over: `callboard runs tail {found.run}` follows it.")
+            _next(found)
     return exits.OK
+
+
+def _next(found: "Run") -> None:
+    if found.status == "paused":
+        print(f"It is paused: `callboard runs resume {found.run}` lets it go on.")
+    else:
+        print(f"It is not over: `callboard runs tail {found.run}` follows it.")
+    print(f"`callboard runs why {found.run}` tells what it waits for.")
 
 
 async def _retell(reached: Reached, found: "Run") -> None:
     from rich.console import Console
 
+    from callboard.cli.outcome import show_outcome
     from callboard.cli.run import show_ending
     from callboard.cli.screen import print_line
     from callboard.cli.story import Story
@@ -118,11 +158,14 @@ async def _retell(reached: Reached, found: "Run") -> None:
         for line in story.take(event.kind, event.data):
             print_line(console, line)
     show_ending(reached, found, json=False)
+    show_outcome(found)
+    if found.more.get("archived"):
+        console.print("archived: told from the ledger's files", style="dim")
     for file in await reached.client.files(found.run):
         console.print(f"file {file['path']}  {file['bytes']:,} bytes", style="dim", soft_wrap=True)
 
 
-async def _whole_id(reached: Reached, given: str) -> str:
+async def whole_id(reached: Reached, given: str) -> str:
     """Return the id that begins as given, so that nobody has to copy 26 letters.
 
     :raises CallboardError: `unknown_run`, none or several do.
@@ -162,25 +205,17 @@ async def _tail(where: Where, run: str, *, json: bool) -> int:
     from callboard.cli.run import watch
 
     async with reach(where) as reached:
-        ended = await watch(reached, await _whole_id(reached, run), json=json)
+        ended = await watch(reached, await whole_id(reached, run), json=json)
         return exits.of_status(ended.status, ended.code)
 
 
-@app.command
-def cancel(
-    run: Annotated[str, Parameter(help="The run's id, or its beginning.")],
-    /,
-    *,
-    reason: Annotated[str, Parameter(help="Why, for the record.")] = "",
-    where: Where = _ANYWHERE,
-) -> int:
-    """End a run and all its sub-agents: nothing more is granted to them."""
-    return run_async(_cancel(where, run, reason))
-
-
-async def _cancel(where: Where, run: str, reason: str) -> int:
-    async with reach(where, start=False) as reached:
-        name = await _whole_id(reached, run)
-        await reached.client.cancel(name, reason=reason)
-    print(f"The run is told to end: `callboard runs show {name}`")
-    return exits.OK
+_CONTROL = (
+    ("why", "why:why", "Tell what a run waits for, whoever is dead."),
+    ("pause", "control:pause", "Stop a run and its sub-agents at their next step."),
+    ("resume", "control:resume", "Let a run that was paused go on."),
+    ("steer", "control:steer", "Tell a run's model something."),
+    ("cancel", "control:cancel", "End a run and all its sub-agents."),
+    ("retry", "control:retry", "Take up a run that ended, or make a failed call of a live one again."),
+)
+for _name, _target, _text in _CONTROL:
+    app.command(f"callboard.cli.{_target}", name=_name, help=_text)

@@ -21,9 +21,11 @@ _MARKS = {
     "done": ("✓", "green"),
     "wrong": ("✗", "red"),
     "note": ("!", "yellow"),
+    "person": ("☞", "bold yellow"),
     "child": ("▸", "magenta"),
     "ended": ("╰", "magenta"),
 }
+_BODIES = {"goal": "bold", "about": "dim", "wrong": "red", "note": "yellow", "person": "yellow"}
 _ENDINGS = {"completed": ("✓", "green"), "cancelled": ("■", "yellow")}
 _MOST_OPEN = 8
 
@@ -105,7 +107,10 @@ def _parts(line: Line) -> tuple[Text, Text]:
         head.append(f"{mark} ", style)
     else:
         head.append(f"{mark} " if line.kind in ("goal", "about") else f"   {mark} ", style)
-    body = Text(line.text, {"goal": "bold", "about": "dim", "wrong": "red", "note": "yellow"}.get(line.kind, ""))
+    body = Text(
+        line.text,
+        _BODIES.get(line.kind, ""),
+    )
     return head, body.append(f"  {line.aside}", "dim") if line.aside else body
 
 

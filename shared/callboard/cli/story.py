@@ -7,7 +7,7 @@ import msgspec
 from callboard_contracts import ids, names
 from callboard_contracts.units import dollars
 
-Kind = Literal["goal", "about", "said", "done", "wrong", "note", "child", "ended"]
+Kind = Literal["goal", "about", "said", "done", "wrong", "note", "person", "child", "ended"]
 _BRIEF = 96
 
 
@@ -80,6 +80,8 @@ class Story:
             case "run.deferred.v1":
                 text = f"waits, then asks again: {brief(event.get('message', ''))}"
                 return [Line("note", text, self._depth(run) + 1, aside=event.get("code", ""))]
+            case "run.paused.v1" | "run.resumed.v1" | "run.steered.v1" | "run.retried.v1":
+                return [Line("person", _person(event), self._depth(run) + 1)]
             case "run.ended.v1":
                 return self._ended(run, event)
             case _:
@@ -91,8 +93,11 @@ class Story:
         objective = brief(goal.get("objective", "")) or _in_words(goal.get("input")) or f"skill {named}"
         if run != self.run:
             return [Line("child", objective, self._depth(run), aside=f"sub-agent {named}".strip())]
+        retry = goal.get("retry") or {}
+        from_turn = f"after turn {retry['turn']} of" if retry.get("turn") else "anew what was"
         about = [
             f"run {run}",
+            f"takes up {from_turn} {retry['of']}" if retry else "",
             f"model {event['model']}" if event.get("model") else "",
             f"skill {named}" if named else "",
         ]
@@ -145,6 +150,20 @@ class Story:
 
     def _depth(self, run: str) -> int:
         return max(0, ids.depth_of(run) - ids.depth_of(self.run))
+
+
+def _person(event: dict[str, Any]) -> str:
+    """Return what a person said to the run."""
+    by = f" by {event['principal']}" if event.get("principal") else ""
+    match event["type"]:
+        case "run.paused.v1":
+            return f"paused{by}" + (f": {brief(event['reason'])}" if event.get("reason") else "")
+        case "run.resumed.v1":
+            return f"resumed{by}"
+        case "run.steered.v1":
+            return f"steered{by}: {brief(event['text'])}"
+        case _:
+            return f"{event['tool']} is made again{by}, for {event['call']}"
 
 
 def _in_words(given: Any) -> str:

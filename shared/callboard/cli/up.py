@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PORT = 4222
 
 
-def up(
+def up(  # noqa: PLR0913 - the command's options
     *,
     data: Data = None,
     http: Annotated[str, Parameter(help="Where to listen for HTTP. [default: 127.0.0.1:8420]")] = "",
@@ -32,6 +32,9 @@ def up(
     ] = None,
     model: Annotated[str, Parameter(help="The model to ask when a goal names none.")] = "",
     sync: Annotated[str, Parameter(help="`always`: all that is taken survives a power cut; else as `2m`.")] = "always",
+    accept_loss: Annotated[
+        bool, Parameter(help="Go on with a data folder of which records are gone; new ones take their numbers.")
+    ] = False,
     json: Annotated[bool, Parameter(help="Print one line of JSON when ready.")] = False,
 ) -> int:
     """Start the broker and all services, until Ctrl-C.
@@ -53,6 +56,7 @@ def up(
         port=_free(_PORT) if port is None else port,
         sync=sync,
         skills=tuple(skills or ()),
+        accept_loss=accept_loss,
     )
     return run_async(_up(embedded, options, json=json))
 
@@ -67,8 +71,8 @@ def _level() -> str:
 async def _up(embedded: Any, options: Any, *, json: bool) -> int:
     stop = asyncio.Event()
     async with embedded.running(options) as running:
+        _listen(stop, running.hurry)  # before anybody is told: who hears it may send a signal at once
         _say_ready(running.system, json=json)
-        _listen(stop, running.hurry)
         failure = await _stopped_or_failed(running, stop)
         if failure is None and not json:
             print("Stopping: what runs is finished or given back. Again to stop at once.", file=sys.stderr, flush=True)

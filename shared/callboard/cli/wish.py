@@ -103,14 +103,14 @@ def budget(given: str) -> float:
         raise CallboardError("invalid_request", f"--budget-usd {given!r} is not an amount of US dollars") from None
 
 
-def duration(given: str) -> float:
+def duration(given: str, flag: str = "--timeout") -> float:
     """Return a time in seconds: `90`, `90s`, `10m`, `2h`.
 
     :raises CallboardError: `invalid_request`, it is none.
     """
     match = _DURATION.fullmatch(given.strip())
     if match is None or float(match[1]) <= 0:
-        raise CallboardError("invalid_request", f"--timeout {given!r} is not a time such as 90, 10m or 2h")
+        raise CallboardError("invalid_request", f"{flag} {given!r} is not a time such as 90, 10m or 2h")
     return float(match[1]) * _UNITS[match[2]]
 
 

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from callboard.actor import Actor
-from callboard.bus import Bus, Delivery, layout, reader
+from callboard.bus import Bus, Delivery, NoAnswer, layout, reader
 from callboard_contracts import subjects, wire
 from callboard_contracts.journal import Event, Record
 
@@ -69,7 +69,7 @@ class Journal(Generic[S]):
     async def load(self, address: subjects.Address) -> Held[S]:
         """Return the actor's state: the last record's snapshot, or the nearest one before it plus what followed.
 
-        :raises NoAnswer: the broker does not answer.
+        :raises NoAnswer: the broker does not answer, or a record is missing: a part of a log is no state.
         """
         chain: list[tuple[Delivery, Record]] = []
         async for found in self._backwards(address):
@@ -78,6 +78,8 @@ class Journal(Generic[S]):
                 break
         if not chain:
             return Held(self._actor.initial())
+        if chain[-1][0].prev and not chain[-1][1].state:
+            raise NoAnswer(f"{self._stream(address)} lacks record {chain[-1][0].prev} of {address}")
         base = chain[-1][1]
         state, genesis = await self._base(address, chain)
         rest = chain[:-1] if base.state else chain

@@ -7,16 +7,14 @@ ever dropped because of it.
 
 import asyncio
 import contextlib
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-import msgspec
 import structlog
 
 from callboard import crash
-from callboard.actor import Actor, Dead, Input
+from callboard.actor import Actor, Dead
 from callboard.bus import (
     Bus,
     BusError,
@@ -28,13 +26,14 @@ from callboard.bus import (
     Puller,
     ack,
     nak,
-    objects,
     term,
 )
 from callboard.dead_letters import bury
+from callboard.runtime.completing import Completer
 from callboard.runtime.following import Follower
 from callboard.runtime.inputs import Inputs, Source
 from callboard.runtime.journal import LOOK_BACK, RECENT, Held, Journal, Written
+from callboard.runtime.states import States
 from callboard.runtime.tasks import Tasks
 from callboard.runtime.timers import arm
 from callboard.runtime.turn import Draft, Plan, Waiting, address_of
@@ -46,7 +45,6 @@ log = structlog.get_logger()
 
 MAX_DELIVERIES = 8
 """An input that failed this often goes to the dead letters."""
-_CACHED = 10_000
 _BATCH = 64
 _RETRIES = 20
 
@@ -64,7 +62,8 @@ class Worker(Generic[S]):
         self._actor = actor
         self._facts = facts
         self._journal = Journal(bus, groups, actor)
-        self._cache: OrderedDict[str, Held[S]] = OrderedDict()
+        self._states: States[S] = States()
+        self._completer = Completer(bus, self._journal, actor)
         self._mail: dict[str, list[Waiting]] = {}
         self._tasks = Tasks()
         self._inputs = Inputs(bus, actor.name, groups, sources, self._receive, self._tasks)
@@ -96,7 +95,7 @@ class Worker(Generic[S]):
     def _receive(self, source: Source, puller: Puller, delivery: Delivery) -> None:
         try:
             message = source.read(delivery)
-        except (ValueError, msgspec.MsgspecError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a stranger managed to send must not stay undelivered
             self.spawn(self._bury(delivery, puller, Dead("undecodable", str(error)), ""))
             return
         key = f"{message.address.tenant}.{self._key(message.address)}"
@@ -119,7 +118,7 @@ class Worker(Generic[S]):
         """
         batch = self._mail[key][:_BATCH]
         held = self._known(key, batch)
-        if held is None or any(self._refers(held.state, waiting.message.body) for waiting in batch):
+        if held is None or any(self._completer.refers(held.state, waiting.message.body) for waiting in batch):
             return False
         address = address_of(self._actor, batch)
         try:
@@ -140,13 +139,10 @@ class Worker(Generic[S]):
 
     def _known(self, key: str, batch: Sequence[Waiting]) -> Held[S] | None:
         """Return the state of a key, when it need not be read: it is kept, or there is none yet."""
-        held = self._cache.get(key)
+        held = self._states.get(key)
         if held is None and self._actor.begins(batch[0].message.body) and batch[0].delivery.delivered == 1:
             return Held(self._actor.initial())
         return held
-
-    def _refers(self, state: S, body: Any) -> bool:
-        return bool(self._actor.needs(body) or self._actor.reads(state, body))
 
     def _answered(
         self, key: str, address: subjects.Address, plan: Plan, written: Written[S], answer: PubAck | BusError
@@ -154,12 +150,12 @@ class Worker(Generic[S]):
         """The broker's word on a record: what follows is done, and the key goes on."""
         if isinstance(answer, BusError):
             log.info("turn lost", actor=self._actor.name, key=key, reason=type(answer).__name__)
-            self._cache.pop(key, None)
+            self._states.forget(key)
             self._mail[key][:0] = plan.causes
             self.spawn(self._drain(key))
             return
         crash.point(f"{self._actor.name}.after_record")
-        self._remember(key, written.stored(answer.seq))
+        self._states.keep(key, written.stored(answer.seq))
         if _timed(plan) or self._actor.commands(address, written.record):
             self.spawn(self._follow_then(key, address, plan, written))
             return
@@ -208,14 +204,14 @@ class Worker(Generic[S]):
 
     def _failed(self, key: str, batch: Sequence[Waiting]) -> None:
         """Give the inputs back: the broker delivers them again."""
-        self._cache.pop(key, None)
+        self._states.forget(key)
         for waiting in batch:
             nak(self._bus, waiting.delivery, min(30.0, 0.1 * 2**waiting.delivery.delivered))
             waiting.puller.done()
 
     async def _apart(self, key: str, batch: Sequence[Waiting], error: Exception) -> None:
         """A bug of ours, or a record that nobody stores: it must not hold up the others, so each gets a turn alone."""
-        self._cache.pop(key, None)
+        self._states.forget(key)
         if len(batch) == 1:
             await self._poisoned(key, batch[0], error)
             return
@@ -238,17 +234,17 @@ class Worker(Generic[S]):
         address = address_of(self._actor, batch)
         lost = False
         for attempt in range(_RETRIES):
-            cached = self._cache.get(key)
+            cached = self._states.get(key)
             held = cached or await self._journal.load(address)
             plan = await self._decide(held.state, batch)
             if (plan.seen or plan.dead) and cached is not None:
-                self._cache.pop(key, None)
+                self._states.forget(key)
                 continue
             try:
                 await self._commit(key, address, held, plan)
             except (Conflict, PublishTimeout) as error:
                 log.info("turn lost", actor=self._actor.name, key=key, attempt=attempt, reason=type(error).__name__)
-                self._cache.pop(key, None)
+                self._states.forget(key)
                 lost = True
                 continue
             await self._finish(address, plan, lost=lost)
@@ -258,30 +254,19 @@ class Worker(Generic[S]):
     async def _decide(self, state: S, batch: Sequence[Waiting]) -> Plan:
         draft = Draft(self._actor, state, self._facts())
         for waiting in batch:
-            draft.take(waiting, await self._complete(draft.state, waiting.message))
+            draft.take(waiting, await self._completer.complete(draft.state, waiting.message))
         return draft.plan()
-
-    async def _complete(self, state: S, message: Input) -> Input:
-        """Fetch what the body only refers to and the decision needs."""
-        wanted = self._actor.reads(state, message.body)
-        found = {seq: await self._journal.read(message.address, seq) for seq in wanted}
-        records = {seq: record for seq, record in found.items() if record is not None}
-        needed = [digest for body in (message.body, *records.values()) for digest in self._actor.needs(body)]
-        if not needed and not records:
-            return message
-        blobs = {digest: await objects.get_blob(self._bus, digest) for digest in needed}
-        return msgspec.structs.replace(message, blobs=blobs, records=records)
 
     async def _commit(self, key: str, address: subjects.Address, held: Held[S], plan: Plan) -> None:
         """Record the turn and send what follows from it."""
         if not plan.events:
-            self._remember(key, held)
+            self._states.keep(key, held)
             return
         crash.point(f"{self._actor.name}.before_record")
         written = self._journal.write(address, held, plan.after, self._record(plan))
         ack = await self._bus.publish(written.subject, written.body, written.headers)
         crash.point(f"{self._actor.name}.after_record")
-        self._remember(key, written.stored(ack.seq))
+        self._states.keep(key, written.stored(ack.seq))
         await self._follow(address, plan, written)
 
     def _record(self, plan: Plan) -> Record:
@@ -292,12 +277,6 @@ class Worker(Generic[S]):
         timer_ms = self._actor.timer_ms(plan.after) if _timed(plan) else 0
         await self._follower.follow(address, written.record, timer_ms)
         crash.point(f"{self._actor.name}.after_commands")
-
-    def _remember(self, key: str, held: Held[S]) -> None:
-        self._cache[key] = held
-        self._cache.move_to_end(key)
-        if len(self._cache) > _CACHED:
-            self._cache.popitem(last=False)
 
     async def _finish(self, address: subjects.Address, plan: Plan, *, lost: bool) -> None:
         """Send the commands of turns that were recorded before, set aside what can have none, acknowledge."""
@@ -313,13 +292,6 @@ class Worker(Generic[S]):
             await self._bury(waiting.delivery, waiting.puller, dead, waiting.message.id)
         self._acknowledge(plan)
 
-    def _acknowledge(self, plan: Plan) -> None:
-        crash.point(f"{self._actor.name}.before_ack")
-        for waiting in (*plan.causes, *plan.seen):
-            ack(self._bus, waiting.delivery)
-            waiting.puller.done()
-        crash.point(f"{self._actor.name}.after_ack")
-
     async def _bury(self, delivery: Delivery, puller: Puller, dead: Dead, cause: str) -> None:
         """Copy a message to the dead letters with its reason, then take it out of circulation."""
         log.warning("dead letter", actor=self._actor.name, subject=delivery.subject, code=dead.code, reason=dead.reason)
@@ -329,6 +301,13 @@ class Worker(Generic[S]):
         except BusError:
             nak(self._bus, delivery, 1.0)
         puller.done()
+
+    def _acknowledge(self, plan: Plan) -> None:
+        crash.point(f"{self._actor.name}.before_ack")
+        for waiting in (*plan.causes, *plan.seen):
+            ack(self._bus, waiting.delivery)
+            waiting.puller.done()
+        crash.point(f"{self._actor.name}.after_ack")
 
 
 def _timed(plan: Plan) -> bool:

@@ -1,0 +1,100 @@
+"""A service and the broker lose each other, one way or both; acknowledgements get lost after what they acknowledge."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from tests.fault.house import Broker, House, living
+from tests.fault.proxy import Proxy, proxied
+from tests.integration.system import asks, script
+
+pytestmark = pytest.mark.anyio
+CORE = ("tools", "guard", "planner", "models")
+SLOW = script(
+    [
+        {"delay_s": 0.2} | asks(("calc", {"expression": "1+1"})),
+        {"delay_s": 0.2} | asks(("calc", {"expression": "2+2"}), ("calc", {"expression": "3+3"})),
+        {"delay_s": 0.2, "output": "done"},
+    ]
+)
+
+
+def through(proxy: Proxy, url: str, data: Path) -> AbstractAsyncContextManager[House]:
+    """Run every service through one proxy."""
+    return living(url, data, script=SLOW, services=CORE, ways=dict.fromkeys(CORE, proxy.url))
+
+
+def deaf(proxy: Proxy) -> None:
+    """It is heard and hears nothing: what it publishes is stored, and it never learns so."""
+    proxy.back.mode = "hold"
+
+
+def dumb(proxy: Proxy) -> None:
+    """It hears everything and is not heard: what it was given is delivered to another."""
+    proxy.there.mode = "hold"
+
+
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        pytest.param("planner", deaf, id="planner-deaf"),
+        pytest.param("guard", deaf, id="guard-deaf", marks=pytest.mark.slow),
+        pytest.param("planner", dumb, id="planner-dumb", marks=pytest.mark.slow),
+        pytest.param("models", Proxy.cut, id="models-cut", marks=pytest.mark.slow),
+        pytest.param("tools", deaf, id="tools-deaf", marks=pytest.mark.slow),
+    ],
+)
+async def test_what_a_lost_service_held_is_taken_over_and_what_it_says_later_is_refused(
+    breaking: Broker, tmp_path: Path, name: str, harm: Callable[[Proxy], None]
+) -> None:
+    async with (
+        proxied(breaking.url) as proxy,
+        living(breaking.url, tmp_path, services=CORE, ways={name: proxy.url}) as house,
+    ):
+        lost = house.process(name)
+        await house.goals(4)
+        loading = asyncio.create_task(house.goals(12))
+        await asyncio.sleep(0.2)
+        harm(proxy)
+        await loading
+        await house.host.start(name)
+        await house.all_ended(timeout_s=40)
+        proxy.heal()
+        await house.goals(4)
+        await house.sound()
+        assert lost.alive
+        assert await house.letters() == []
+
+
+@pytest.mark.slow
+async def test_acknowledgements_that_get_lost_after_the_commit_lead_to_one_event_each(
+    breaking: Broker, tmp_path: Path
+) -> None:
+    """Everything that planner, guard and executors publish is stored; what the broker answers is swallowed."""
+    async with proxied(breaking.url) as proxy, through(proxy, breaking.url, tmp_path) as house:
+        for _ in range(5):
+            await house.goals(5)
+            await asyncio.sleep(0.15)
+            proxy.back.mode = "swallow"
+            await asyncio.sleep(0.25)
+            proxy.heal()
+        await house.sound(timeout_s=60)
+        assert proxy.back.swallowed > 1_000
+        assert proxy.connections >= 6 * len(CORE)
+        assert all(process.alive for process in house.host.processes)
+        assert await house.letters() == []
+
+
+@pytest.mark.slow
+async def test_a_slow_line_that_breaks_now_and_then_costs_time_alone(breaking: Broker, tmp_path: Path) -> None:
+    async with proxied(breaking.url) as proxy, through(proxy, breaking.url, tmp_path) as house:
+        proxy.there.delay_s = proxy.back.delay_s = 0.02
+        for _ in range(4):
+            await house.goals(3)
+            await asyncio.sleep(0.6)
+            proxy.reset()
+        await house.sound()
+        assert await house.letters() == []
