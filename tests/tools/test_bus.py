@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from callboard.bus import Bus, Delivery, Puller, ack
+from callboard.bus import Bus, Delivery, Puller, Room, ack, layout
 from tests.tools.conftest import GROUPS
 from tests.tools.parts import World, durables, eventually, pending
 
@@ -46,7 +46,7 @@ async def test_a_puller_that_stops_loses_nothing_of_what_was_on_its_way(world: W
             ack(bus, message)
             puller.done()
 
-        puller = Puller(bus, f"JOURNAL-{group}", "tool-drained", take, room=64)
+        puller = Puller(bus, f"JOURNAL-{group}", "tool-drained", take, room=Room(64))
         await puller.start()
         return puller
 
@@ -64,4 +64,22 @@ async def test_a_puller_that_stops_loses_nothing_of_what_was_on_its_way(world: W
     await eventually(all_taken)
     assert sorted(taken) == sorted(calls)
     for puller in second:
+        await puller.stop()
+
+
+async def test_pullers_that_share_a_room_hold_little_more_than_it_and_may_fill_it_from_one_stream(bus: Bus) -> None:
+    size, held = 8, list[Delivery]()
+    for number in range(100):
+        await bus.publish(f"cb.t.run.0.x.y{number}.in.result", b"{}")
+    config = layout.consumer("tool-shared", ["cb.t.run.*.*.*.in.>"])
+    for group in range(GROUPS):
+        await layout.create_consumer(bus, f"JOURNAL-{group}", config)
+    room = Room(size, sharing=GROUPS)
+    pullers = [Puller(bus, f"JOURNAL-{group}", "tool-shared", held.append, room=room) for group in range(GROUPS)]
+    for puller in pullers:
+        await puller.start()
+    await eventually(lambda: len(held) >= size)
+    await bus.flush()
+    assert size <= len(held) <= size + (GROUPS - 1) * room.most
+    for puller in pullers:
         await puller.stop()

@@ -253,7 +253,7 @@ async def test_a_message_that_is_no_call_goes_to_the_dead_letters_and_the_next_o
 
 
 async def test_a_call_that_was_never_answered_is_given_up_after_eight_deliveries(world: World, bus: Bus) -> None:
-    from callboard.bus import Puller, nak
+    from callboard.bus import Puller, Room, nak
     from callboard.tools import serving
 
     await durables(bus, GROUPS, "text.shout")
@@ -265,7 +265,9 @@ async def test_a_call_that_was_never_answered_is_given_up_after_eight_deliveries
         for puller in pullers:
             puller.done()
 
-    pullers = [Puller(bus, f"JOURNAL-{group}", names.durable("text.shout"), refuse, room=1) for group in range(GROUPS)]
+    pullers = [
+        Puller(bus, f"JOURNAL-{group}", names.durable("text.shout"), refuse, room=Room(1)) for group in range(GROUPS)
+    ]
     for puller in pullers:
         await puller.start()
     id_ = await world.grant("text.shout", {"text": "a"})

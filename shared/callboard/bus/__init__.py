@@ -3,7 +3,7 @@
 from callboard.bus.bus import Bus, PubAck, default_url, hide_password
 from callboard.bus.errors import BusError, Conflict, NoAnswer, PublishRefused, PublishTimeout
 from callboard.bus.message import Delivery
-from callboard.bus.puller import Puller, ack, in_progress, nak, term
+from callboard.bus.puller import Puller, Room, ack, in_progress, nak, term
 
 __all__ = [
     "Bus",
@@ -15,6 +15,7 @@ __all__ = [
     "PublishRefused",
     "PublishTimeout",
     "Puller",
+    "Room",
     "ack",
     "default_url",
     "hide_password",

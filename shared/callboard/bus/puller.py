@@ -21,12 +21,41 @@ _EXPIRES_S = 5.0
 """What a process asked for and then froze or was cut off is delivered to it in vain for so long: keep it short."""
 _SILENT_S = _EXPIRES_S + 2
 _RETRY_S = 0.2
+_ROOM = 256
 _numbers = itertools.count(1)
 _PULL_OVER = frozenset({404, 408, 409})
 
 
+class Room:
+    """How many messages may be held: delivered and not yet given back with `done`.
+
+    Several pullers may share it. Then each asks for little at a time, so that a process does not hold in one stream's
+    name what another process could begin, and may still fill the whole room from one stream.
+
+    :param sharing: how many pullers share it.
+    """
+
+    def __init__(self, size: int, sharing: int = 1) -> None:
+        self.size = size
+        self.held = 0
+        self.most = size if sharing == 1 else max(1, size // (2 * sharing))
+        """What one puller asks for at once."""
+        self.freed: list[Callable[[], None]] = []
+        """Called when there is room again."""
+
+    def free(self, asked: int) -> int:
+        """Return how much more a puller may ask for that has asked for so much."""
+        return min(self.most, self.size - self.held) - asked
+
+    def leave(self) -> None:
+        """Give back the room of one message."""
+        self.held -= 1
+        for ask in self.freed:
+            ask()
+
+
 class Puller:
-    """Pulls one durable of one stream. `room` bounds what was delivered and not yet given back with `done`.
+    """Pulls one durable of one stream into a handler. `room` bounds what it holds.
 
     :param priority: for a durable whose pullers have priorities, from 0 (served first) to 9; None: it has none.
     """
@@ -38,15 +67,14 @@ class Puller:
         durable: str,
         handler: Callable[[Delivery], None],
         *,
-        room: int = 256,
+        room: Room | None = None,
         priority: int | None = None,
     ) -> None:
         self._bus = bus
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         self._handler = handler
-        self._room = room
+        self._room = room or Room(_ROOM)
         self._priority = priority
-        self._held = 0
         self._asked: dict[str, int] = {}
         """What each pull may still deliver. The broker serves them in the order they were asked."""
         self._name = f"{bus.prefix}-{stream}-{durable}"
@@ -63,12 +91,12 @@ class Puller:
         """Begin to pull. Messages reach the handler, which must not block."""
         self._sid = await self._bus.client.listen(f"{self._inbox}.*", self._on_message)
         self._bus.on_reconnect.append(self._restart)
+        self._room.freed.append(self._ask)
         self._ask()
 
     def done(self) -> None:
         """Give back the room of one message."""
-        self._held -= 1
-        self._ask()
+        self._room.leave()
 
     async def stop(self) -> None:
         """Pull no more. Messages already delivered stay with their handler; those under way are given back."""
@@ -77,6 +105,7 @@ class Puller:
             self._timer.cancel()
         if self._restart in self._bus.on_reconnect:
             self._bus.on_reconnect.remove(self._restart)
+            self._room.freed.remove(self._ask)
         await self._bus.client.leave(self._sid)
 
     async def reprioritise(self, priority: int) -> None:
@@ -95,8 +124,8 @@ class Puller:
         self._ask()
 
     def _ask(self) -> None:
-        free = self._room - self._held - sum(self._asked.values())
-        if self._stopped or free < max(1, self._room // 4):
+        free = self._room.free(sum(self._asked.values()))
+        if self._stopped or free < max(1, self._room.most // 4):
             return
         self._count += 1
         inbox = f"{self._inbox}.{self._count}"
@@ -136,7 +165,7 @@ class Puller:
             self._asked[oldest] -= 1
             if not self._asked[oldest]:
                 del self._asked[oldest]
-        self._held += 1
+        self._room.held += 1
         self._ask()
         self._handler(message)
 

@@ -19,6 +19,7 @@ from callboard.bus import (
     Delivery,
     PublishRefused,
     Puller,
+    Room,
     ack,
     in_progress,
     layout,
@@ -44,11 +45,11 @@ _AGAIN_S = 1.0
 class _Served:
     """A tool as one process serves it, with its room for calls within the process's."""
 
-    def __init__(self, tool: Tool, announcement: Announcement, concurrency: int, limit: asyncio.Semaphore) -> None:
+    def __init__(self, tool: Tool, announcement: Announcement, room: Room, limit: asyncio.Semaphore) -> None:
         self.tool = tool
         self.announcement = announcement
-        self.room = min(concurrency, tool.concurrency or concurrency)
-        self._own = asyncio.Semaphore(self.room)
+        self.room = room
+        self._own = asyncio.Semaphore(room.size)
         self._all = limit
 
     async def take(self) -> None:
@@ -108,7 +109,8 @@ class Executor:
         await self._stops.start()
         self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._clock.keep(self._bus))]
         for tool in self._tools:
-            served = _Served(tool, await _announced(self._bus, tool), self._concurrency, self._limit)
+            room = Room(min(self._concurrency, tool.concurrency or self._concurrency), sharing=self._groups)
+            served = _Served(tool, await _announced(self._bus, tool), room, self._limit)
             self._served.append(served)
             for group in range(self._groups):
                 await self._pull(served, layout.journal(group))
