@@ -91,6 +91,31 @@ def test_refused_calls_and_runs_say_why() -> None:
     assert lines == [Line("wrong", "refused: none", aside="no_model")]
 
 
+def test_what_a_person_said_is_told_with_who_said_it() -> None:
+    by = {"principal": "ada"}
+    said: list[dict[str, Any]] = [
+        {"type": "run.paused.v1", "reason": "lunch"} | by,
+        {"type": "run.resumed.v1"},
+        {"type": "run.steered.v1", "text": "Use metric\nunits."} | by,
+        {"type": "run.retried.v1", "call": f"{RUN}-2-0", "tool": "calc"} | by,
+    ]
+    _, lines = told([("x", record(RUN, event)) for event in said])
+    assert [(line.kind, line.text) for line in lines] == [
+        ("person", "paused by ada: lunch"),
+        ("person", "resumed"),
+        ("person", "steered by ada: Use metric units."),
+        ("person", f"calc is made again by ada, for {RUN}-2-0"),
+    ]
+
+
+def test_a_run_that_takes_up_another_says_which_and_from_where() -> None:
+    first = accepted("Go on.")
+    first["goal"]["retry"] = {"of": CHILD, "turn": 4}
+    assert f"takes up after turn 4 of {CHILD}" in told([("accepted", record(RUN, first))])[1][1].text
+    first["goal"]["retry"] = {"of": CHILD}
+    assert f"takes up anew what was {CHILD}" in told([("accepted", record(RUN, first))])[1][1].text
+
+
 def test_an_event_that_nobody_knows_is_told_by_nobody() -> None:
     assert told([("new", record(RUN, {"type": "run.dreamt.v9"}))])[1] == []
 

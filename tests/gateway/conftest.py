@@ -111,11 +111,17 @@ MODEL = Spec(name=names.MODEL, description="A model.", input_schema={"type": "ob
 
 @asynccontextmanager
 async def site_on(
-    url: str, data: Path, *, http: str = "", ledgers: int = 1, url_of: Callable[[str], str] | None = None
+    url: str,
+    data: Path,
+    *,
+    http: str = "",
+    ledgers: int = 1,
+    url_of: Callable[[str], str] | None = None,
+    retention_s: float = 0,
 ) -> AsyncIterator[Site]:
     """Run a gateway and a ledger on a broker."""
     address = http or f"127.0.0.1:{free_port()}"
-    settings = Settings(nats=url, data=data, http=address)
+    settings = Settings(nats=url, data=data, http=address, retention_s=retention_s)
     base = f"http://127.0.0.1:{address.rpartition(':')[2]}"
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(await Bus.connect(url, name="test"))

@@ -28,10 +28,14 @@ async def test_every_route_works_for_the_brokers_user_gateway(tmp_path: Path) ->
         assert posted.status_code == 202, posted.text
         assert (await site.post({"skill": "totals", "id": ROOT}, Idempotency_Key="one")).status_code == 202
         assert (await site.http.get(f"/v1/runs/{ROOT}")).json()["status"] == "queued"
+        for verb in ("pause", "resume", "cancel"):
+            said = await site.http.post(f"/v1/runs/{ROOT}/{verb}")
+            assert said.status_code == 202, said.text
+        assert (await site.http.get(f"/v1/runs/{ROOT}/why")).json()["chain"][0]["waiting_for"] == "planner"
         reading = asyncio.create_task(site.events(f"/v1/runs/{ROOT}/events?stream=tokens"))
         await asyncio.sleep(0.5)
-        said = live.Chunk(call=ids.call_id(ROOT, 1, 0), text="The total")
-        site.bus.send(subjects.stream("default", said.call), wire.encode(said))
+        chunk = live.Chunk(call=ids.call_id(ROOT, 1, 0), text="The total")
+        site.bus.send(subjects.stream("default", chunk.call), wire.encode(chunk))
         await Play(BusSink(site.bus)).write(ROOT, rounds=3, output="done")
         async with asyncio.timeout(5):
             kinds = [event.kind for event in await reading]

@@ -13,6 +13,7 @@ from callboard.bus import BusError, Delivery, reader
 from callboard_contracts import ids, subjects
 from callboard_contracts.errors import CallboardError
 from callboard_services.gateway import render
+from callboard_services.gateway.archive import Replay, is_archived
 from callboard_services.gateway.bodies import query
 from callboard_services.gateway.house import House, house_of
 from callboard_services.gateway.runs import check_known, run_of
@@ -44,7 +45,12 @@ async def stream(request: Request) -> Response | EventStream:
     await check_known(house, run)
     if await _is_over(house, run, after):
         return Response(status_code=204)  # a browser's EventSource then stops asking
-    pieces = _pieces(house, run, after, tokens=wish.stream == "tokens")
+    if await is_archived(house, run):
+        replay = Replay(house, run)
+        await replay.open(after)
+        pieces = _retold(house, run, replay)
+    else:
+        pieces = _pieces(house, run, after, tokens=wish.stream == "tokens")
     return EventStream(pieces, stop=house.stop, patience_s=house.patience_s, hang_up=partial(house.hang_up, request))
 
 
@@ -84,6 +90,20 @@ async def _pieces(house: House, run: str, after: int, *, tokens: bool) -> AsyncG
                 if event is not None and event.seq and _ends(event, run):
                     return
     except BusError as error:
+        log.warning("stream ends early", run=run, reason=str(error))
+
+
+async def _retold(house: House, run: str, replay: Replay) -> AsyncGenerator[bytes, None]:
+    """Yield the events of an archived run. It ends early when the ledger fails; the client resumes where it was."""
+    yield _FIRST
+    try:
+        async with aclosing(replay.records()) as records:
+            async for record in records:
+                if _concerns(_address(record).run, run):
+                    yield await render.record(house, record, replay.get)
+                if _ends(record, run):
+                    return
+    except CallboardError as error:
         log.warning("stream ends early", run=run, reason=str(error))
 
 

@@ -13,12 +13,13 @@ from callboard_contracts.errors import CallboardError
 from callboard_contracts.goal import Submit
 from callboard_contracts.journal import Record
 from callboard_contracts.run import Accepted
-from callboard_services.gateway import claims, submission
+from callboard_services.gateway import archive, claims, submission
 from callboard_services.gateway.bodies import json, read
 from callboard_services.gateway.house import House, house_of, principal_of
 from callboard_services.gateway.problems import Problem
 
-_MESSAGE_TOO_LARGE = 10054
+_TOO_LARGE = frozenset({0, 10054})
+"""The connection takes no message of that size, or the goals' stream does not: sent again, it would not either."""
 
 
 async def post(request: Request) -> Response:
@@ -27,7 +28,7 @@ async def post(request: Request) -> Response:
     goal = submission.parse(await read(request, submission.MAX_BYTES, submission.too_large()))
     digest, key = submission.digest(goal), _key(request, house, principal)
     claim = await claims.look_up(house.bus, key, digest) if key else None
-    if claim and await _first_record(house, claim.run):
+    if claim and await first_record(house, claim.run):
         return _accepted(house, claim.run, goal.skill)
     await _check(house, goal)
     run = claim.run if claim else goal.id or ids.ulid(time.time_ns() // 1_000_000, secrets.token_bytes(10))
@@ -36,7 +37,7 @@ async def post(request: Request) -> Response:
         crash.point("gateway.after_claim")
     submit = submission.submit(goal, run, principal)
     if not (goal.id and await _is_there(house, submit, goal.skill)):
-        await _publish(house, submit, goal.skill)
+        await publish(house, submit, goal.skill)
     return _accepted(house, run, goal.skill)
 
 
@@ -58,10 +59,21 @@ async def _check(house: House, goal: submission.Goal) -> None:
     submission.check_input(goal, submission.skill_of(goal, house.registry.facts))
 
 
-async def _first_record(house: House, run: str) -> Record | None:
+async def check_again(house: House, submit: Submit, skill: str) -> None:
+    """Check that what a goal named once is still there.
+
+    :raises CallboardError: `unknown_skill`, `unknown_tool`, `unknown_model`, `no_model`, `invalid_input`.
+    """
+    named = submission.Goal(skill=skill, input=submit.input, tools=submit.tools, model=submit.model)
+    await _check(house, named)
+
+
+async def first_record(house: House, run: str) -> Record | None:
     """Return the record with which a run began, None when it has not."""
     fence = subjects.Address.of_run(house.tenant, run).fence
     found = await reader.following(house.bus, house.journal_of(run), fence, 1)
+    if found is not None and found.prev:  # those before it are in the archive
+        found = await archive.first_record(house, run) or found
     return wire.decode(found.body, Record) if found is not None else None
 
 
@@ -70,7 +82,7 @@ async def _is_there(house: House, submit: Submit, skill: str) -> bool:
 
     :raises CallboardError: `conflict`, the id was used for another goal.
     """
-    record = await _first_record(house, submit.id)
+    record = await first_record(house, submit.id)
     if record is None:
         return False
     begun = next((event for event in record.events if isinstance(event, Accepted)), None)
@@ -87,7 +99,7 @@ def _same(begun: Accepted, submit: Submit, skill: str) -> bool:
     )
 
 
-async def _publish(house: House, submit: Submit, skill: str) -> None:
+async def publish(house: House, submit: Submit, skill: str) -> None:
     """Publish a goal and wait until it is stored.
 
     :raises CallboardError: `unavailable` with the run's id, under which it may be sent again; `goal_too_large`.
@@ -103,8 +115,8 @@ async def _publish(house: House, submit: Submit, skill: str) -> None:
     except PublishTimeout:
         raise Problem("unavailable", "The goal may be stored or not.", run=submit.id) from None
     except PublishRefused as error:
-        if error.code == _MESSAGE_TOO_LARGE:
-            raise submission.too_large() from None
+        if error.code in _TOO_LARGE and not error.retry:
+            raise CallboardError("goal_too_large", f"The broker does not take it: {error}.") from None
         raise Problem("unavailable", f"The goals' queue takes no more: {error}.", run=submit.id) from None
     crash.point("gateway.after_publish")
 

@@ -39,7 +39,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "responses": _responses(route),
     }
     if route.body is not None:
-        found["requestBody"] = {"required": True, "content": _body(route.body)}
+        found["requestBody"] = {"required": route.body_required, "content": _body(route.body)}
     if route.path in _OPEN:
         found["security"] = []
     return found

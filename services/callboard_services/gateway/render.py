@@ -1,6 +1,7 @@
 """Records as events for people: the same bytes whenever they are asked for, so that a resumed stream is the same."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -12,6 +13,10 @@ from callboard_services.gateway.house import House
 OUTPUT_BYTES = 4096
 """Of a result's output, as JSON; the whole is in the journal."""
 _TOOK = "run.took.v1"
+
+
+Get = Callable[[int], Awaitable[Delivery | None]]
+"""What gives the message of a sequence, in a record's own stream."""
 
 
 class _Tag(msgspec.Struct):
@@ -27,8 +32,8 @@ _record = msgspec.json.Decoder(_Record)
 _result = msgspec.json.Decoder(call.Result)
 
 
-async def record(house: House, found: Delivery) -> bytes:
-    """Return a stored record as one event.
+async def record(house: House, found: Delivery, get: Get | None = None) -> bytes:
+    """Return a stored record as one event. `get` says where the results are that it took; without it in the journal.
 
     :raises NoAnswer: a result that it took cannot be read.
     """
@@ -40,7 +45,7 @@ async def record(house: House, found: Delivery) -> bytes:
         "run": where.address.run,
         "actor": where.address.actor,
         "time": found.headers.get("Nats-Time-Stamp", ""),
-        "events": await _events(house, found),
+        "events": await _events(found, get or _journal(house, found)),
     }
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (found.seq, where.kind.encode(), wire.encode(data))
 
@@ -56,26 +61,30 @@ def chunk(found: Delivery) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (kind, wire.encode(msgspec.to_builtins(said) | {"run": run}))
 
 
-async def _events(house: House, found: Delivery) -> list[Any]:
+def _journal(house: House, found: Delivery) -> Get:
+    stream = house.journal_of(subjects.Subject.parse(found.stored_subject).address.run)
+    return lambda seq: reader.get(house.bus, stream, seq)
+
+
+async def _events(found: Delivery, get: Get) -> list[Any]:
     try:
         events = _record.decode(found.body).events
-        return [await _event(house, found, event) for event in events]
+        return [await _event(event, get) for event in events]
     except msgspec.MsgspecError:
         return [{"type": "undecodable"}]
 
 
-async def _event(house: House, found: Delivery, event: msgspec.Raw) -> Any:
+async def _event(event: msgspec.Raw, get: Get) -> Any:
     if _tag.decode(event).type != _TOOK:
         return event
     took = msgspec.json.decode(event)
-    stream = house.journal_of(subjects.Subject.parse(found.stored_subject).address.run)
-    outputs = await asyncio.gather(*(_output(house, stream, taken) for taken in took["results"]))
+    outputs = await asyncio.gather(*(_output(get, taken) for taken in took["results"]))
     return took | {"results": [taken | output for taken, output in zip(took["results"], outputs, strict=True)]}
 
 
-async def _output(house: House, stream: str, taken: dict[str, Any]) -> dict[str, Any]:
+async def _output(get: Get, taken: dict[str, Any]) -> dict[str, Any]:
     """Return what a result brought, as far as it is small."""
-    stored = await reader.get(house.bus, stream, int(taken["seq"]))
+    stored = await get(int(taken["seq"]))
     try:
         result = _result.decode(stored.body) if stored is not None else None
     except msgspec.MsgspecError:  # what ended the call was no result, such as a timer

@@ -5,7 +5,20 @@ from typing import Any
 
 import msgspec
 
-from callboard_services.gateway import catalogue, control, dead, events, files, goals, health, pages, runs, skills
+from callboard_services.gateway import (
+    catalogue,
+    control,
+    dead,
+    events,
+    files,
+    goals,
+    health,
+    pages,
+    retrying,
+    runs,
+    skills,
+    whying,
+)  # fmt: skip
 from callboard_services.gateway.submission import Goal
 
 
@@ -18,6 +31,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     body: Any = None
     """The type of the request's body, `bytes` for a file."""
+    body_required: bool = True
     query: Any = None
     """The type whose fields are the parameters of the query."""
     headers: tuple[str, ...] = ()
@@ -32,6 +46,10 @@ _GOAL_ERRORS = (
     "invalid_json", "invalid_goal", "invalid_id", "invalid_contract", "invalid_input", "empty_goal", "goal_too_large",
     "unknown_skill", "unknown_tool", "unknown_model", "no_model", "conflict",
 )  # fmt: skip
+
+_NAMED = ("unknown_skill", "unknown_tool", "unknown_model", "no_model", "invalid_input", "conflict")
+_CONTROL_ERRORS = ("unknown_run", "invalid_request", "invalid_json")
+_CALL_ERRORS = ("not_live", "not_started", "not_ended", "not_failed", "unknown_call")
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -57,8 +75,35 @@ ROUTES: tuple[Route, ...] = (
         headers=("Last-Event-ID",), returns="text/event-stream", errors=("unknown_run", "invalid_request"),
     ),
     Route(
-        method="POST", path="/v1/runs/{run}/cancel", handler=control.cancel, body=control.Cancellation, success=202,
-        summary="Cancel a run and its sub-agents", errors=("unknown_run", "invalid_request", "invalid_json"),
+        method="POST", path="/v1/runs/{run}/cancel", handler=control.cancel, body=control.Cancellation,
+        body_required=False, success=202, summary="Cancel a run and its sub-agents", headers=("Idempotency-Key",),
+        errors=_CONTROL_ERRORS,
+    ),
+    Route(
+        method="POST", path="/v1/runs/{run}/pause", handler=control.pause, body=control.Pausing,
+        body_required=False, success=202, summary="Stop a run and its sub-agents at their next step",
+        headers=("Idempotency-Key",), errors=(*_CONTROL_ERRORS, "not_live"),
+    ),
+    Route(
+        method="POST", path="/v1/runs/{run}/resume", handler=control.resume, body=control.Resumption,
+        body_required=False, success=202, summary="Let a run and its sub-agents go on", headers=("Idempotency-Key",),
+        errors=(*_CONTROL_ERRORS, "not_live"),
+    ),
+    Route(
+        method="POST", path="/v1/runs/{run}/steer", handler=control.steer, body=control.Steering, success=202,
+        summary="Tell the models of a run and its sub-agents something", headers=("Idempotency-Key",),
+        errors=(*_CONTROL_ERRORS, "not_live", "not_started"),
+    ),
+    Route(
+        method="POST", path="/v1/runs/{run}/retry", handler=retrying.retry, body=retrying.Wish,
+        body_required=False, success=202,
+        summary="Make a failed call of a live run again, or take up an ended run as a new one",
+        headers=("Idempotency-Key",),
+        errors=(*_CONTROL_ERRORS, *_CALL_ERRORS, "archived", "goal_too_large", *_NAMED),
+    ),
+    Route(
+        method="GET", path="/v1/runs/{run}/why", handler=whying.answer, errors=("unknown_run",),
+        summary="What a run waits for, down to the sub-agents that it waits for",
     ),
     Route(
         method="GET", path="/v1/runs/{run}/files", handler=files.index, summary="List a run's files",

@@ -12,14 +12,16 @@ from callboard.bus.objects import get_blob
 from callboard_contracts import ids, subjects, wire
 from callboard_contracts.errors import CallboardError
 from callboard_contracts.journal import Record
-from callboard_contracts.run import Ended
+from callboard_contracts.run import Accepted, Ended
 from callboard_contracts.units import dollars
-from callboard_services.gateway import waiting
+from callboard_services.gateway import outcome, waiting
 from callboard_services.gateway.bodies import json, query
+from callboard_services.gateway.goals import first_record
 from callboard_services.gateway.house import House, house_of
 from callboard_services.gateway.questions import ask
 
 _INLINE_BYTES = 1024 * 1024
+_NO_OUTCOME = ("running", "paused", "completed")
 _SUMS = ("calls", "cost_micro_usd", "input_tokens", "output_tokens", "unpriced")
 
 
@@ -42,7 +44,7 @@ async def page(request: Request) -> Response:
     wanted = query(request, Page)
     found = await ask(house_of(request), "runs", msgspec.structs.asdict(wanted))
     rows = [_told(row) for row in found["runs"]]
-    more = rows[-1]["run"] if len(rows) == wanted.limit else None
+    more = rows[-1]["run"] if rows and (len(rows) == wanted.limit or found.get("more")) else None
     return json({"runs": rows, "next": more})
 
 
@@ -59,7 +61,7 @@ async def one(request: Request) -> Response:
         if error.code not in ("unavailable", "unknown_run"):
             raise
         row = {"run": run, "tree": ids.tree_of(run), "status": "running", "behind": True}
-    return json(row | await _ending(house, run) | _links(run))
+    return json(row | await _ending(house, run) | await _taken_up(house, row) | _links(run))
 
 
 def run_of(request: Request) -> str:
@@ -112,6 +114,14 @@ async def _ending(house: House, run: str) -> dict[str, Any]:
     return said | {"output": inline, "output_ref": ended.output_ref}
 
 
+async def _taken_up(house: House, row: dict[str, Any]) -> dict[str, Any]:
+    """Return after which turn of another run this one took up, if it did."""
+    first = await first_record(house, str(row["run"])) if row.get("retry_of") else None
+    accepted = next((event for event in first.events if isinstance(event, Accepted)), None) if first else None
+    retry = accepted.goal.retry if accepted is not None else None
+    return {"from_turn": retry.turn} if retry is not None else {}
+
+
 def _links(run: str) -> dict[str, str]:
     return {"events_url": f"/v1/runs/{run}/events", "files_url": f"/v1/runs/{run}/files"}
 
@@ -122,13 +132,15 @@ def _whole(row: dict[str, Any]) -> dict[str, Any]:
     tree = row["tree_totals"]
     told["tree_totals"] = {name: tree[name] for name in _SUMS} | {"cost_usd": dollars(tree["cost_micro_usd"])}
     told["breakdown"] = [call | {"cost_usd": dollars(call["cost_micro_usd"])} for call in row["breakdown"]]
+    if told["status"] not in _NO_OUTCOME:
+        told["outcome"] = outcome.of(told["breakdown"])
     told["children"] = [_told(child) for child in row["children"]]
     return told
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row of the ledger as it is told: amounts in dollars beside the exact ones, words instead of nothing."""
-    words = ("parent", "skill", "skill_digest", "objective", "model", "principal", "code", "reason")
+    words = ("parent", "skill", "skill_digest", "objective", "model", "principal", "code", "reason", "retry_of")
     told = row | {word: row[word] or "" for word in words}
     budget = told.pop("budget", None)
     told.pop("committed", None)

@@ -32,6 +32,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_calls: _Count | UnsetType = UNSET
     max_depth: Annotated[int, Meta(ge=0, le=16)] | UnsetType = UNSET
     max_runs: _Count | UnsetType = UNSET
+    start_timeout_s: Annotated[float, Meta(gt=0, le=31_536_000)] | UnsetType | None = UNSET
+    """How long the goal may wait for a planner; null: as long as it takes."""
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,6 +15,18 @@ _CLOCKS_MS = 5000
 async def find(house: House, run: str) -> str | None:
     """Return the skill of a goal that waits (`""` for none), None when no such goal is found.
 
+    :raises BusError: the broker does not answer.
+    """
+    goal = await goal_of(house, run)
+    if goal is None:
+        return None
+    skill = subjects.Goal.parse(goal.stored_subject).skill
+    return "" if skill == names.ADHOC else skill
+
+
+async def goal_of(house: House, run: str) -> Delivery | None:
+    """Return a goal that waits, None when no such goal is found.
+
     Looked at are the goals stored around the time in the id, and the newest ones: a client's own id may be older.
 
     :raises BusError: the broker does not answer.
@@ -23,8 +35,7 @@ async def find(house: House, run: str) -> str | None:
         return None
     async for goal in _around(house, run):
         if goal.id == run:
-            skill = subjects.Goal.parse(goal.stored_subject).skill
-            return "" if skill == names.ADHOC else skill
+            return goal
     return None
 
 

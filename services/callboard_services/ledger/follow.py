@@ -1,16 +1,17 @@
-"""Follows one journal into the tables. The position in the database is the truth; the durable only wakes it up.
+"""Follows one journal into the tables: reads on from the position in the database, a page at a time.
 
-A record is folded when it continues the position. Wherever something may be missing between the two (a start, a
-reconnect, a delivery that went to another process), everything after the position is read from the stream instead.
+The position is committed with the rows it belongs to, and nothing else is needed: no consumer, so nothing is delivered,
+acknowledged or delivered again. A page costs one request however many records it holds.
 """
 
 import asyncio
 import contextlib
 import sqlite3
+from collections.abc import Awaitable
 
 import structlog
 
-from callboard.bus import Bus, BusError, Delivery, Puller, ack, reader
+from callboard.bus import Bus, BusError, Delivery, reader
 from callboard_services.ledger.archive import index
 from callboard_services.ledger.batch import folded
 from callboard_services.ledger.store import Store
@@ -18,13 +19,17 @@ from callboard_services.ledger.streams import described
 
 log = structlog.get_logger()
 
-_DURABLE = "ledger"
 _EVERY = "cb.*.*.*.*.*.log.>"
-_ROOM = 512
-_BATCH = 1024
-_LINGER_S = 0.025
-"""How long records are gathered before they are committed together, unless somebody waits for them."""
+_BATCH = 512
+_MOST_BYTES = 4 * 1024 * 1024
+"""A page is folded in one go: so many records and bytes take some 10 ms."""
+import os
+_BUSY_S = float(os.environ.get("BUSY_S", "0.025"))
+"""How long records gather for the next page while there are any, unless somebody waits for one."""
+_IDLE_S = 0.25
 _RETRY_S = 1.0
+_LOOK_S = 1.0
+"""How often the stream is looked at: a page does not tell whether it is still the same."""
 
 
 class StreamReplacedError(Exception):
@@ -42,14 +47,12 @@ class Follower:
         self._created = created
         self._through = through
         """Up to here the archive may hold what the journal holds."""
-        self._held: list[Delivery] = []
-        self._expected = 0
-        """The consumer sequence that comes next when nothing was missed."""
-        self._behind = True
-        self._wake = asyncio.Event()
+        self._pause_s = _BUSY_S
+        self._look_at = 0.0
+        self._asked = 0
+        """How many wait for a record that was not folded yet."""
         self._hurry = asyncio.Event()
         self._moved = asyncio.Condition()
-        self._puller = Puller(bus, stream, _DURABLE, self._on_record, room=_ROOM)
 
     async def run(self) -> None:
         """Follow until cancelled.
@@ -57,93 +60,84 @@ class Follower:
         :raises StreamReplacedError: start again with the position of the new stream.
         """
         self._bus.on_reconnect.append(self._on_reconnect)
-        self._wake.set()
-        await self._puller.start()
         try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                await self._take_over()
+            async with reader.Pages(self._bus, self.stream, _EVERY, batch=_BATCH, most_bytes=_MOST_BYTES) as pages:
+                while True:
+                    await self._pause(await self._read_on(pages))
         finally:
             self._bus.on_reconnect.remove(self._on_reconnect)
-            with contextlib.suppress(Exception):
-                await asyncio.shield(self._puller.stop())
 
     async def reached(self, seq: int, within_s: float) -> bool:
         """Wait until the tables hold everything up to a sequence. False when they do not in time."""
         if self.position >= seq:
             return True
+        self._asked += 1
         self._hurry.set()
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(within_s), self._moved:
                 await self._moved.wait_for(lambda: self.position >= seq)
-        return self.position >= seq
-
-    def _on_record(self, delivery: Delivery) -> None:
-        if delivery.consumer_seq != self._expected:
-            self._behind = True
-        self._expected = delivery.consumer_seq + 1
-        self._held.append(delivery)
-        self._wake.set()
+        except TimeoutError:
+            return False
+        finally:
+            self._asked -= 1
+        return True
 
     def _on_reconnect(self) -> None:
-        self._behind = True
-        self._wake.set()
+        self._look_at = 0.0
+        self._hurry.set()
 
-    async def _take_over(self) -> None:
-        """Fold what came, then acknowledge it. What fails is not lost: it is read again from the position."""
-        if not self._behind:
+    async def _pause(self, pause_s: float) -> None:
+        if self._asked:
+            pause_s = min(pause_s, _BUSY_S)
+        if pause_s:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LINGER_S):
+                async with asyncio.timeout(pause_s):
                     await self._hurry.wait()
+
+    async def _read_on(self, pages: reader.Pages) -> float:
+        """Fold a page, and return how long to wait before the next. What fails is read again from the position."""
         self._hurry.clear()
-        taken, self._held = self._held, []
         try:
-            await self._fold_all(taken)
+            await self._look()
+            found, more = await pages.read(self.position + 1)
+            if found:
+                await self._commit(found)
         except (BusError, sqlite3.Error) as error:
             log.warning("the ledger waits", stream=self.stream, reason=str(error))
+            self._look_at = 0.0
             await asyncio.sleep(_RETRY_S)
-            self._behind = True
-            self._wake.set()
-        else:
-            for delivery in taken:
-                ack(self._bus, delivery)
-        for _ in taken:
-            self._puller.done()
+            return 0.0
+        self._pause_s = _BUSY_S if found else min(2 * self._pause_s, _IDLE_S)
+        return 0.0 if more else self._pause_s
 
-    async def _fold_all(self, taken: list[Delivery]) -> None:
-        if self._behind:
-            self._behind = False
-            await self._catch_up()
-        fresh = [delivery for delivery in taken if delivery.seq > self.position]
-        if fresh:
-            await self._commit(fresh)
-
-    async def _catch_up(self) -> None:
-        """Read everything after the position."""
-        await self._check_stream()
-        batch: list[Delivery] = []
-        async for record in reader.scan(self._bus, self.stream, _EVERY, self.position + 1):
-            batch.append(record)
-            if len(batch) == _BATCH:
-                await self._commit(batch)
-                batch = []
-        if batch:
-            await self._commit(batch)
-
-    async def _check_stream(self) -> None:
+    async def _look(self) -> None:
+        """Look now and then whether the stream is still the one that was folded."""
+        now = asyncio.get_running_loop().time()
+        if now < self._look_at:
+            return
         created, last = await described(self._bus, self.stream)
         if created != self._created or last < self.position:
             raise StreamReplacedError(self.stream)
+        self._look_at = now + _LOOK_S
 
-    async def _commit(self, batch: list[Delivery]) -> None:
-        archived = await asyncio.to_thread(self._archived, batch) if batch[0].seq <= self._through else {}
-        rows, seq = folded(self._bus, batch, archived), batch[-1].seq
-        await asyncio.to_thread(self._store.write, rows, self.stream, self._created, seq)
+    async def _commit(self, page: list[Delivery]) -> None:
+        archived = await asyncio.to_thread(self._archived, page) if page[0].seq <= self._through else {}
+        rows, seq = folded(self._bus, page, archived), page[-1].seq
+        await _finished(asyncio.to_thread(self._store.write, rows, self.stream, self._created, seq))
         self.position = seq
         async with self._moved:
             self._moved.notify_all()
 
-    def _archived(self, batch: list[Delivery]) -> dict[index.Tree, int]:
-        trees = {(tokens[1], tokens[4]) for tokens in (found.stored_subject.split(".") for found in batch)}
+    def _archived(self, page: list[Delivery]) -> dict[index.Tree, int]:
+        trees = {(tokens[1], tokens[4]) for tokens in (found.stored_subject.split(".") for found in page)}
         return index.archived(self._store, self.stream, self._created, trees)
+
+
+async def _finished(work: Awaitable[None]) -> None:
+    """Wait for a thread, also when cancelled meanwhile: it goes on all the same, and nothing may overtake it."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

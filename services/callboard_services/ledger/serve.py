@@ -19,6 +19,9 @@ log = structlog.get_logger()
 
 _RETRY_S = 1.0
 
+Journals = dict[str, tuple[str, int]]
+"""When each journal was made, and its last sequence."""
+
 
 async def serve(context: Context) -> None:
     """Serve until the context stops."""
@@ -27,9 +30,9 @@ async def serve(context: Context) -> None:
     stopping = asyncio.create_task(context.stop.wait())
     try:
         while not context.stop.is_set():
-            created = await _created(context, [layout.journal(group) for group in range(context.groups)])
+            journals = await _journals(context)
             with contextlib.suppress(StreamReplacedError):
-                await _until_stopped(context, store, created, stopping)
+                await _until_stopped(context, store, journals, stopping)
     finally:
         stopping.cancel()
         await asyncio.to_thread(store.close)
@@ -40,25 +43,26 @@ def _say_what_is_missing(retention_s: float) -> None:
         log.warning("finished runs stay in the journal: install callboard[ledger] to archive them")
 
 
-async def _followers(context: Context, store: Store, created: dict[str, str]) -> dict[str, Follower]:
-    positions = await asyncio.to_thread(store.positions, created)
+async def _followers(context: Context, store: Store, journals: Journals) -> dict[str, Follower]:
+    positions = await asyncio.to_thread(store.positions, journals)
     found: dict[str, Follower] = {}
-    for stream, made in created.items():
-        through = await asyncio.to_thread(index.through, store, stream, made)
-        found[stream] = Follower(context.bus, store, stream, made, positions[stream], through)
+    for stream, (created, _) in journals.items():
+        through = await asyncio.to_thread(index.through, store, stream, created)
+        found[stream] = Follower(context.bus, store, stream, created, positions[stream], through)
     return found
 
 
-async def _created(context: Context, streams: list[str]) -> dict[str, str]:
+async def _journals(context: Context) -> Journals:
+    streams = [layout.journal(group) for group in range(context.groups)]
     while True:
         try:
-            return {stream: (await described(context.bus, stream))[0] for stream in streams}
+            return {stream: await described(context.bus, stream) for stream in streams}
         except BusError as error:
             log.warning("the ledger waits", reason=str(error))
             await asyncio.sleep(_RETRY_S)
 
 
-async def _until_stopped(context: Context, store: Store, created: dict[str, str], stopping: asyncio.Task[bool]) -> None:
+async def _until_stopped(context: Context, store: Store, journals: Journals, stopping: asyncio.Task[bool]) -> None:
     """Follow, archive and answer.
 
     :raises StreamReplacedError: the tables must be built anew.
@@ -66,10 +70,11 @@ async def _until_stopped(context: Context, store: Store, created: dict[str, str]
     rebuild = Rebuild(store, context.settings.data / "archive")
     if available():
         await asyncio.to_thread(enter_all, store, rebuild.folder)
-    followers = await _followers(context, store, created)
+    followers = await _followers(context, store, journals)
     await asyncio.to_thread(rebuild.look)
     answers = Answers(context.bus, store, followers, rebuild)
     tasks = [asyncio.create_task(follower.run()) for follower in followers.values()]
+    created = {stream: made for stream, (made, _) in journals.items()}
     tasks.append(asyncio.create_task(_archive(context, store, created, rebuild)))
     try:
         await answers.start()

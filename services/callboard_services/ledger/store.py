@@ -5,12 +5,12 @@ Because the position is committed with the rows, a record is folded exactly once
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
-from callboard_services.ledger.tables import CALL, CALL_KEY, FIRST, RUN, RUN_KEY, TREE, TREE_KEY, Row, Rows
+from callboard_services.ledger.tables import CALL, CALL_KEY, FIRST, OF_KEY, RUN, RUN_KEY, TREE, TREE_KEY, Row, Rows
 
 log = structlog.get_logger()
 
@@ -43,8 +43,8 @@ PRAGMA user_version = {_FORMAT};
 
 
 def _upsert(table: str, columns: tuple[str, ...], key: tuple[str, ...]) -> str:
-    values = ", ".join(f":{column}" for column in columns)
-    changes = ", ".join(_change(column) for column in columns if column not in key)
+    values = ", ".join("?" * len(columns))
+    changes = ", ".join(_change(column) for column in columns if column not in key and column not in OF_KEY)
     return f"INSERT INTO {table} VALUES ({values}) ON CONFLICT DO UPDATE SET {changes}"  # noqa: S608 - our own names
 
 
@@ -77,17 +77,21 @@ class Store:
             self._reader.close()
             self._writer.close()
 
-    def positions(self, created: dict[str, str]) -> dict[str, int]:
-        """Return how far each stream is folded, given when each was made. Streams of another time are forgotten."""
+    def positions(self, streams: Mapping[str, tuple[str, int]]) -> dict[str, int]:
+        """Return how far each stream is folded, given when each was made and its last sequence.
+
+        When one was made anew, or ends before what was folded, as a restored one does, all tables are built anew.
+        """
         with self._writing, self._writer as transaction:
             found = {name: (made, seq) for name, made, seq in transaction.execute("SELECT * FROM positions")}
-            if all(created.get(name) == made for name, (made, _) in found.items()):
-                return {name: int(found.get(name, ("", 0))[1]) for name in created}
-            log.warning("the streams are not those that were folded: building the tables anew")
+            others = [name for name, (made, seq) in found.items() if not _continues(streams.get(name), made, seq)]
+            if not others:
+                return {name: found[name][1] if name in found else 0 for name in streams}
+            log.error("the journal is not the one that was folded: building the tables anew", streams=others)
             for table in ("runs", "calls", "positions"):
                 transaction.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
             transaction.execute("UPDATE files SET folded = 0")
-            return dict.fromkeys(created, 0)
+            return dict.fromkeys(streams, 0)
 
     def write(self, rows: Rows, stream: str, created: str, seq: int) -> None:
         """Commit what a batch changes, and the position after it.
@@ -114,11 +118,15 @@ class Store:
             return [dict(row) for row in self._reader.execute(query, tuple(parameters))]
 
 
+def _continues(stream: tuple[str, int] | None, made: str, seq: int) -> bool:
+    return stream is not None and stream[0] == made and stream[1] >= seq
+
+
 def _put(transaction: sqlite3.Connection, rows: Rows) -> None:
     if rows.runs:
-        transaction.executemany(_UPSERT_RUN, rows.runs.values())
+        transaction.executemany(_UPSERT_RUN, [tuple(row.values()) for row in rows.runs.values()])
     if rows.calls:
-        transaction.executemany(_UPSERT_CALL, rows.calls.values())
+        transaction.executemany(_UPSERT_CALL, [tuple(row.values()) for row in rows.calls.values()])
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -29,6 +29,9 @@ TREE: Final = ("tenant", "tree", "stream", "created", "file", "row", "rows", "la
 TREE_KEY: Final = ("tenant", "tree")
 """Where an archived tree is: its rows in a file, up to which sequence, and what of its records stays in the journal."""
 
+OF_KEY: Final = frozenset({"run", "tree", "turn"})
+"""Columns that follow from the key: they never change, and the indexes over them need not be looked at again."""
+
 FIRST: Final = frozenset({"settled"})
 """Columns whose first value stays."""
 

@@ -75,9 +75,14 @@ def _table(found: list["Run"]) -> None:
     table = columns(*cells, "GOAL", right=("TOOK", "TURNS", "COST"))
     for row, *texts in zip(found, *cells.values(), strict=True):
         status = Text(row.status, _COLORS.get(row.status, "red"))
+        status.append(_filed(row), "dim")
         goal = brief(row.objective or row.skill, room)
         table.add_row(texts[0], status, *texts[2:], goal)
     print_table(table)
+
+
+def _filed(row: "Run") -> str:
+    return " archived" if row.more.get("archived") else ""
 
 
 def _took(row: "Run") -> str:
@@ -102,7 +107,7 @@ def _when(milliseconds: int) -> str:
 
 _CELLS: "dict[str, Callable[[Run], str]]" = {
     "RUN": lambda row: row.run,
-    "STATUS": lambda row: row.status,
+    "STATUS": lambda row: row.status + _filed(row),
     "STARTED": lambda row: _when(row.accepted_ms),
     "TOOK": _took,
     "TURNS": lambda row: str(row.turns),

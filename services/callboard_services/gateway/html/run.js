@@ -105,9 +105,20 @@ const EVENTS = {
   "run.took.v1": (event) => event.results.forEach(took),
   "run.noted.v1": (event, data) => runBox(data.run).node.append(el("p", "note ending", event.text)),
   "run.deferred.v1": (event, data) => runBox(data.run).node.append(el("p", "note ending", "Waits: " + (event.message || event.code))),
+  "run.paused.v1": (event, data) => said(event, data, "Paused", event.reason, "paused"),
+  "run.resumed.v1": (event, data) => said(event, data, "Resumed", "", "running"),
+  "run.steered.v1": (event, data) => said(event, data, "Steered", event.text),
+  "run.retried.v1": (event, data) => said(event, data, "Made again", event.tool + " for " + event.call),
   "run.refused.v1": (event, data) => ended({ status: "refused", reason: event.message, code: event.code }, data),
   "run.ended.v1": (event, data) => ended(event, data),
 };
+
+// What a person said to the run, and the status that it has from then on.
+function said(event, data, what, text, status) {
+  const by = event.principal ? " by " + event.principal : "";
+  runBox(data.run).node.append(el("p", "note ending", what + by + (text ? ": " + text : "")));
+  if (status && data.run === ROOT) at("status").replaceChildren(pill(status));
+}
 
 function head(event, data) {
   const goal = event.goal;
@@ -115,6 +126,7 @@ function head(event, data) {
   document.title = at("objective").textContent + " · Callboard";
   const words = [goal.objective && event.skill ? "skill " + event.skill : "", event.model, goal.principal ? "by " + goal.principal : ""];
   const labels = Object.entries(goal.labels || {}).map(([name, value]) => name + ": " + value);
+  if (goal.retry) words.push("takes up " + goal.retry.of + " after turn " + (goal.retry.turn || 0));
   at("about").replaceChildren(el("span", "id", ROOT), " · " + [...words, ...labels].filter(Boolean).join(" · "));
   totals.start = Date.parse(data.time);
   const limits = goal.limits || {};
