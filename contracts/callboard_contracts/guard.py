@@ -1,5 +1,7 @@
 """The tree: what the guard records. A grant is event and command in one message."""
 
+from typing import Annotated
+
 import msgspec
 
 from callboard_contracts.call import Call
@@ -21,6 +23,8 @@ class Opened(msgspec.Struct, tag="guard.opened.v1", frozen=True, kw_only=True, o
     """The trace that the goal came with, when it came with one."""
     paused: int = 0
     """The number of the pause that is in force for it, of which the run is told; 0: none."""
+    resumed: int = 0
+    """The number of the last pause or resumption when none is in force: an older one may still reach the run."""
 
 
 class Settled(msgspec.Struct, tag="guard.settled.v1", frozen=True, kw_only=True, omit_defaults=True):
@@ -94,7 +98,7 @@ class Steer(msgspec.Struct, tag="guard.steer.v1", frozen=True, kw_only=True, omi
     """Tell the models of a run and its descendants something. Published by the gateway to the tree's `in.control`."""
 
     run: str
-    text: str
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=8000)]
     principal: str = ""
 
 

@@ -72,6 +72,7 @@ def violations(records: Sequence[Stored], accepted: Iterable[str]) -> list[str]:
         *_gapless(records),
         *_everything_once(records),
         *_money(records),
+        *_charged_as_taken(records),
     ]
 
 
@@ -157,6 +158,15 @@ def _money(records: Sequence[Stored]) -> Iterator[str]:
     for log, chain in _logs(records).items():
         if chain[0].subject.address.actor == "tree":
             yield from (f"{log}: {text}" for text in _Purse().follow(chain))
+
+
+def _charged_as_taken(records: Sequence[Stored]) -> Iterator[str]:
+    """I4: what an answer cost is charged, neither twice nor as something else. What nobody heard of is paid in full."""
+    events = [event for one in records for event in one.record.events]
+    charged = {call: cost for event in events if isinstance(event, guard.Settled) for call, cost, _ in event.entries}
+    for one in (one for event in events if isinstance(event, run.Took) for one in event.results):
+        if one.status != "lost" and not one.late and charged.get(one.call, one.cost_micro_usd) != one.cost_micro_usd:
+            yield f"{one.call} cost {one.cost_micro_usd} micro-USD and was charged {charged[one.call]}"
 
 
 class _Purse:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import Random
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -16,7 +17,12 @@ class Lane:
 
     def __init__(self) -> None:
         self.delay_s = 0.0
+        self.bytes_per_s = 0
+        """What all connections together may carry; 0: as much as comes."""
+        self.carried = 0
         self.swallowed = 0
+        self._free_at = 0.0
+        """When the line has carried what was given to it."""
         self._mode: Mode = "pass"
         self._changed = asyncio.Event()
 
@@ -33,15 +39,24 @@ class Lane:
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry bytes until one end is gone."""
         while piece := await reader.read(65_536):
-            await asyncio.sleep(self.delay_s)
+            await asyncio.sleep(self.delay_s + self._on_the_line(len(piece)))
             while self._mode == "hold":
                 self._changed.clear()
                 await self._changed.wait()
             if self._mode == "swallow":
                 self.swallowed += len(piece)
                 continue
+            self.carried += len(piece)
             writer.write(piece)
             await writer.drain()
+
+    def _on_the_line(self, count: int) -> float:
+        """Return how long it takes until so many bytes more are through, in seconds."""
+        if not self.bytes_per_s:
+            return 0.0
+        now = asyncio.get_running_loop().time()
+        self._free_at = max(now, self._free_at) + count / self.bytes_per_s
+        return self._free_at - now
 
 
 class Proxy:
@@ -55,11 +70,18 @@ class Proxy:
         """How many there have been."""
         self._target = (host, port)
         self._open: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
 
     def reset(self) -> None:
         """Cut every connection at once; clients may come again."""
         for writer in tuple(self._open):
             writer.transport.abort()
+
+    def drop(self, dice: Random, part: float) -> None:
+        """Cut each connection with a probability; those who lost one may come again."""
+        for writer in tuple(self._clients):
+            if dice.random() < part:
+                writer.transport.abort()
 
     def cut(self) -> None:
         """Let nothing through, either way, and tell nobody."""
@@ -74,6 +96,7 @@ class Proxy:
         """Serve one client until either end is gone."""
         self.connections += 1
         self._open.add(writer)
+        self._clients.add(writer)
         with contextlib.suppress(OSError):
             broker, to_broker = await asyncio.open_connection(*self._target)
             self._open.add(to_broker)
@@ -88,6 +111,7 @@ class Proxy:
             self._open.discard(to_broker)
             to_broker.transport.abort()
         self._open.discard(writer)
+        self._clients.discard(writer)
         writer.transport.abort()
 
 

@@ -35,7 +35,9 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
     """A system for all cases: only what is to crash is started anew."""
     folder = tmp_path_factory.mktemp("crashes")
     services = ("tools", "models", "guard", "planner")
-    async with (
+    with pytest.MonkeyPatch.context() as patch:
+        priced(folder, patch)
+        async with (
         breakable(folder / "nats") as broker,
         living(broker.url, folder, script=DEEP, services=services) as house,
     ):

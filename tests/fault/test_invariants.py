@@ -70,6 +70,17 @@ def wrong_bill(records: list[Stored]) -> list[Stored]:
     return [*records[:-1], with_events(records[-1], guard.Closed(run=ROOT, committed_micro_usd=1))]
 
 
+def overcharged(records: list[Stored]) -> list[Stored]:
+    at = find(records, guard.Settled)
+    twice = [
+        guard.Settled(entries=tuple((call, 2 * cost, tokens) for call, cost, tokens in event.entries))
+        if isinstance(event, guard.Settled)
+        else event
+        for event in records[at].record.events
+    ]
+    return [*records[:at], with_events(records[at], *twice), *records[at + 1 :]]
+
+
 def misfenced(records: list[Stored]) -> list[Stored]:
     return [*records[:-1], msgspec.structs.replace(records[-1], prev=1)]
 
@@ -98,6 +109,7 @@ async def test_an_accepted_goal_that_left_no_trace_is_a_violation() -> None:
         (misfenced, "was fenced on 1, not on"),
         (too_dear, "of 1000000 micro-USD used"),
         (wrong_bill, "the bill says 1, settled were"),
+        (overcharged, "micro-USD and was charged 200"),
     ],
 )
 async def test_damage_is_a_violation(damage: Damage, told: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -97,4 +98,34 @@ async def test_a_slow_line_that_breaks_now_and_then_costs_time_alone(breaking: B
             await asyncio.sleep(0.6)
             proxy.reset()
         await house.sound()
+        assert await house.letters() == []
+
+
+@pytest.mark.slow
+async def test_connections_that_break_at_random_cost_time_alone(breaking: Broker, tmp_path: Path) -> None:
+    """Every quarter of a second each connection of planner, guard and executors is lost with one in five."""
+    dice = Random(20)  # noqa: S311 - the same losses at every run
+    async with proxied(breaking.url) as proxy, through(proxy, breaking.url, tmp_path) as house:
+        for _ in range(24):
+            await house.goals(2)
+            await asyncio.sleep(0.25)
+            proxy.drop(dice, 0.2)
+        await house.sound()
+        assert proxy.connections >= len(CORE) + 10
+        assert all(process.alive for process in house.host.processes)
+        assert await house.letters() == []
+
+
+@pytest.mark.slow
+async def test_a_line_of_two_megabits_costs_time_alone(breaking: Broker, tmp_path: Path) -> None:
+    """Planner, guard and executors share it, and what they say takes many times as long as they work."""
+    async with proxied(breaking.url) as proxy, through(proxy, breaking.url, tmp_path) as house:
+        proxy.there.bytes_per_s = proxy.back.bytes_per_s = 2_000_000 // 8
+        began = asyncio.get_running_loop().time()
+        for _ in range(20):
+            await house.goal("work " + "and more " * 2_000)
+        await house.sound()
+        took = asyncio.get_running_loop().time() - began
+        assert proxy.back.carried > 2_000_000
+        assert took > (proxy.back.carried - 500_000) / proxy.back.bytes_per_s
         assert await house.letters() == []

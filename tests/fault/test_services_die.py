@@ -75,16 +75,18 @@ async def test_a_killed_ledger_and_a_deleted_one_tell_what_the_journal_tells(
         assert await told_by_the_ledger(house) == told
 
 
-async def test_a_model_call_whose_process_is_killed_is_answered_by_another_and_charged_once(
-    breaking: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["models", pytest.param("guard", marks=pytest.mark.slow), "planner"])
+async def test_a_model_call_during_which_a_service_is_killed_is_answered_and_charged_once(
+    breaking: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    """Its executor: another answers. Planner or guard: the answer waits for the next one."""
     priced(tmp_path, monkeypatch)
     services = ("tools", "guard", "planner", "models")
     async with living(breaking.url, tmp_path, script=SLOW, services=services) as house:
         await house.goals(4)
         await granted(house, names.MODEL, 4)
-        await house.process("models").stop(signal.SIGKILL)
-        await house.host.start("models")
+        await house.process(name).stop(signal.SIGKILL)
+        await house.host.start(name)
         records = await house.sound()
         taken = [one for r in records for e in r.record.events if isinstance(e, run.Took) for one in e.results]
         asked = [one for one in taken if one.tool == names.MODEL]

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ async def running(
     url: str,
     data: Path,
     script: Any = None,
-    services: dict[str, Serve] = CORE,
+    services: Mapping[str, Serve] = CORE,
     *,
     model: str = "",
     http: str = "127.0.0.1:0",

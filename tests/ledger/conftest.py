@@ -37,21 +37,26 @@ async def bus(fresh_broker: str) -> AsyncIterator[Bus]:
 def ledger(fresh_broker: str, tmp_path: Path, bus: Bus) -> Ledger:  # noqa: ARG001 - the streams must be there
     """Start a ledger; its data stays in `tmp_path` between two starts."""
 
-    @asynccontextmanager
-    async def running(*, retention_s: float = KEEP, data: str = "data") -> AsyncIterator[None]:
-        started, stop = asyncio.Event(), asyncio.Event()
-        async with await Bus.connect(fresh_broker, name="ledger") as own:
-            settings = Settings(nats=fresh_broker, data=tmp_path / data, retention_s=retention_s)
-            task = asyncio.create_task(serve(Context(own, 2, settings, stop, started.set)))
-            waiting = asyncio.create_task(started.wait())
-            await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
-            try:
-                yield
-            finally:
-                stop.set()
-                await task
+    def running(*, retention_s: float = KEEP, data: str = "data") -> AbstractAsyncContextManager[None]:
+        return ledger_at(fresh_broker, tmp_path / data, retention_s=retention_s)
 
     return running
+
+
+@asynccontextmanager
+async def ledger_at(url: str, data: Path, *, retention_s: float = KEEP) -> AsyncIterator[None]:
+    """Run a ledger on a broker until the block ends."""
+    started, stop = asyncio.Event(), asyncio.Event()
+    async with await Bus.connect(url, name="ledger") as own:
+        settings = Settings(nats=url, data=data, retention_s=retention_s)
+        task = asyncio.create_task(serve(Context(own, 2, settings, stop, started.set)))
+        waiting = asyncio.create_task(started.wait())
+        await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+        try:
+            yield
+        finally:
+            stop.set()
+            await task
 
 
 async def ask(bus: Bus, question: str, **body: Any) -> dict[str, Any]:

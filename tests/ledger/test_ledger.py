@@ -2,16 +2,25 @@
 
 import asyncio
 import random
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from shutil import copytree, rmtree
 from typing import Any
 
 import msgspec
+import pytest
 
-from callboard.bus import Bus, Delivery, reader
+from callboard.bus import Bus, layout, reader
 from callboard.bus.layout import journal_of
+from callboard.server import start_server
+from callboard.server.config import Plan
 from callboard.testing.records import BusSink, Costs, Play
 from callboard_contracts import goal, ids, subjects
-from tests.ledger.conftest import Ledger, ask, run_id
+from callboard_services.ledger import follow
+from tests.ledger.archive import eventually
+from tests.ledger.conftest import Ledger, ask, ledger_at, run_id
 
 
 async def write_runs(bus: Bus, count: int, *, first: int = 0) -> None:
@@ -37,6 +46,12 @@ async def run_of(bus: Bus, run: str) -> dict[str, Any]:
     assert not answer["behind"]
     found: dict[str, Any] = answer["run"]
     return found
+
+
+def change(database: Path, statement: str) -> None:
+    """Change a ledger's tables behind its back."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(statement)
 
 
 async def test_a_reader_sees_its_own_writes(bus: Bus, ledger: Ledger) -> None:
@@ -68,36 +83,68 @@ async def test_a_damaged_database_is_built_anew(bus: Bus, ledger: Ledger, tmp_pa
         assert await run_of(bus, run_id(2)) == before
 
 
-async def test_redelivery_changes_nothing(bus: Bus, ledger: Ledger) -> None:
+async def test_what_is_folded_again_changes_nothing(bus: Bus, ledger: Ledger, tmp_path: Path) -> None:
     await write_runs(bus, 6)
     async with ledger():
         before = [await run_of(bus, run_id(number)) for number in range(6)]
-    for group in range(2):
-        stream = f"JOURNAL-{group}"
-        config = (await bus.api(f"CONSUMER.INFO.{stream}.ledger"))["config"]
-        await bus.api(f"CONSUMER.DELETE.{stream}.ledger")
-        await bus.api(f"CONSUMER.DURABLE.CREATE.{stream}.ledger", {"stream_name": stream, "config": config})
+    change(tmp_path / "data" / "ledger.db", "UPDATE positions SET seq = seq / 2")
     async with ledger():
         await write_runs(bus, 1, first=6)
         await run_of(bus, run_id(6))
         assert [await run_of(bus, run_id(number)) for number in range(6)] == before
 
 
-async def test_what_is_delivered_to_a_process_that_dies_is_not_missed(bus: Bus, ledger: Ledger) -> None:
-    """A second puller takes records of the same durable and never acknowledges them."""
+async def test_who_asks_for_a_record_does_not_wait_until_the_ledger_would_look_again(
+    bus: Bus, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "_BUSY_S", 3600.0)
+    monkeypatch.setattr(follow, "_IDLE_S", 3600.0)
     async with ledger():
-        thieves: list[Delivery] = []
-        for group in range(2):
-            inbox = f"{bus.prefix}-thief-{group}"
-            await bus.client.listen(inbox, thieves.append)
-            bus.client.write(
-                f"$JS.API.CONSUMER.MSG.NEXT.JOURNAL-{group}.ledger", inbox, b'{"batch":100,"no_wait":false}'
-            )
-        await write_runs(bus, 10)
-        await write_runs(bus, 10, first=100)
-        assert thieves
-        for number in (*range(10), *range(100, 110)):
+        for number in range(5):
+            await write_runs(bus, 1, first=number)
+            assert (await run_of(bus, run_id(number)))["status"] == "completed"
+
+
+async def test_what_nobody_asks_for_is_folded_too(bus: Bus, ledger: Ledger) -> None:
+    async with ledger():
+        await write_runs(bus, 3)
+
+        async def told() -> bool:
+            rows = (await ask(bus, "runs"))["runs"]
+            return [row["status"] for row in rows] == ["completed"] * 3
+
+        await eventually(told)
+
+
+async def test_more_than_a_page_is_folded_whole(bus: Bus, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "_BATCH", 7)
+    monkeypatch.setattr(follow, "_BUSY_S", 3600.0)
+    await write_runs(bus, 12)
+    async with ledger():
+        for number in range(12):
             assert (await run_of(bus, run_id(number)))["cost_micro_usd"] == 2 * (100 + number)
+
+
+async def test_what_was_purged_unseen_is_passed_over(bus: Bus, ledger: Ledger) -> None:
+    await write_runs(bus, 2)
+    async with ledger():
+        await run_of(bus, run_id(1))
+    await write_runs(bus, 3, first=2)
+    for gone in (0, 3):
+        stream, subject = journal_of(run_id(gone), 2), subjects.records_of_tree("default", run_id(gone))
+        await bus.api(f"STREAM.PURGE.{stream}", {"filter": subject})
+    async with ledger():
+        for number in (1, 2, 4):
+            assert (await run_of(bus, run_id(number)))["status"] == "completed"
+        rows = (await ask(bus, "runs"))["runs"]
+        assert [row["run"] for row in rows] == [run_id(number) for number in (4, 2, 1, 0)]
+
+
+async def made_anew(bus: Bus) -> None:
+    for group in range(2):
+        config = (await bus.api(f"STREAM.INFO.JOURNAL-{group}"))["config"]
+        await bus.api(f"STREAM.DELETE.JOURNAL-{group}")
+        await bus.api(f"STREAM.CREATE.JOURNAL-{group}", config)
 
 
 async def test_other_streams_of_the_same_name_are_not_taken_for_those_that_were_folded(
@@ -106,17 +153,64 @@ async def test_other_streams_of_the_same_name_are_not_taken_for_those_that_were_
     await write_runs(bus, 4)
     async with ledger():
         await run_of(bus, run_id(3))
-    for group in range(2):
-        config = (await bus.api(f"STREAM.INFO.JOURNAL-{group}"))["config"]
-        durable = (await bus.api(f"CONSUMER.INFO.JOURNAL-{group}.ledger"))["config"]
-        await bus.api(f"STREAM.DELETE.JOURNAL-{group}")
-        await bus.api(f"STREAM.CREATE.JOURNAL-{group}", config)
-        body = {"stream_name": f"JOURNAL-{group}", "config": durable}
-        await bus.api(f"CONSUMER.DURABLE.CREATE.JOURNAL-{group}.ledger", body)
+    await made_anew(bus)
     await write_runs(bus, 1, first=50)
     async with ledger():
         assert (await run_of(bus, run_id(50)))["status"] == "completed"
         assert [row["run"] for row in await all_runs(bus)] == [run_id(50)]
+
+
+async def test_streams_that_are_made_anew_under_a_running_ledger_are_folded_from_their_start(
+    bus: Bus, ledger: Ledger
+) -> None:
+    await write_runs(bus, 2)
+    async with ledger():
+        await run_of(bus, run_id(1))
+        await made_anew(bus)
+        await write_runs(bus, 8, first=50)
+
+        async def rebuilt() -> bool:
+            rows = (await ask(bus, "runs"))["runs"]
+            return [(row["run"], row["status"]) for row in rows] == expected
+
+        expected = [(run_id(number), "completed") for number in range(57, 49, -1)]
+        await eventually(rebuilt)
+
+
+async def test_a_journal_restored_from_a_backup_is_told_as_it_is_now(tmp_path: Path) -> None:
+    plan, backup = Plan(store=tmp_path / "nats", sync="2m"), tmp_path / "backup"
+
+    @asynccontextmanager
+    async def site() -> AsyncIterator[Bus]:
+        async with start_server(plan) as server, await Bus.connect(server.url, name="test") as bus:
+            await layout.provision(bus, 2)
+            async with ledger_at(server.url, tmp_path / "data"):
+                yield bus
+
+    async with site() as bus:
+        await write_runs(bus, 3)
+        await all_runs(bus)
+    copytree(plan.store, backup)
+    async with site() as bus:
+        await write_runs(bus, 6, first=10)
+        assert (await run_of(bus, run_id(15)))["status"] == "completed"
+    rmtree(plan.store)
+    copytree(backup, plan.store)
+    async with site() as bus:
+        await write_runs(bus, 1, first=50)
+        assert (await run_of(bus, run_id(50)))["status"] == "completed"
+        assert [row["run"] for row in await all_runs(bus)] == [run_id(number) for number in (0, 1, 2, 50)]
+
+
+async def test_the_durable_of_earlier_versions_is_removed(bus: Bus) -> None:
+    async def durables() -> list[str]:
+        return sorted((await bus.api(f"CONSUMER.NAMES.{layout.journal(1)}"))["consumers"])
+
+    before = await durables()
+    await layout.create_consumer(bus, layout.journal(1), layout.consumer("ledger", ["cb.*.*.*.*.*.log.>"]))
+    assert len(await durables()) == len(before) + 1
+    await layout.provision(bus, 2)
+    assert await durables() == before
 
 
 async def test_a_record_that_cannot_be_read_goes_to_the_dead_letters_and_stops_nobody(bus: Bus, ledger: Ledger) -> None:
@@ -124,6 +218,7 @@ async def test_a_record_that_cannot_be_read_goes_to_the_dead_letters_and_stops_n
         await bus.publish(str(subjects.Address.of_run("default", run_id(1)).at("log", "accepted")), b"not json")
         await write_runs(bus, 2, first=2)
         assert (await run_of(bus, run_id(3)))["status"] == "completed"
+        await eventually(lambda: reader.last(bus, "DEAD", "cb.default.dead.ledger"))
     letter = await reader.last(bus, "DEAD", "cb.default.dead.ledger")
     assert letter is not None
     assert msgspec.json.decode(letter.body)["code"] == "undecodable"
@@ -178,7 +273,7 @@ async def test_a_tenant_never_reads_anothers_runs(bus: Bus, ledger: Ledger) -> N
 
 
 async def test_killed_at_random_it_counts_every_call_once(bus: Bus, ledger: Ledger) -> None:
-    """Stops and starts while runs are written; what was under way is delivered again or read again."""
+    """Stops and starts while runs are written; what was under way is read again."""
     dice = random.Random(7)  # noqa: S311 - a seed that is the same at every run
     writing = asyncio.create_task(write_runs(bus, 40))
     while not writing.done():

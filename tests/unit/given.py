@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from callboard.actor import Dead, Input, Seen
+from callboard.actor import Decision, Input
 from callboard_contracts import guard, model, names, run, subjects
 from callboard_contracts.call import Completed, Result, Usage
 from callboard_contracts.goal import Limits, Submit
@@ -73,7 +73,7 @@ class RunOf:
 
     def take(
         self, body: Any, now: int = NOW, *, cause: str = "x", records: Mapping[int, Record] | None = None
-    ) -> tuple[Event, ...] | Seen | Dead:
+    ) -> Decision:
         """Decide one message and fold what it caused."""
         decision = self.actor.decide(self.state, message(body, now=now, cause=cause, records=records), self.facts)
         if isinstance(decision, tuple):
@@ -82,7 +82,7 @@ class RunOf:
             self.events += decision
         return decision
 
-    def answer(self, answer: model.Answer, now: int = NOW) -> tuple[Event, ...] | Seen | Dead:
+    def answer(self, answer: model.Answer, now: int = NOW) -> Decision:
         """Let the open model call complete."""
         call = next(name for name, kept in self.state.open.items() if kept.tool == names.MODEL)
         usage = Usage(cost_micro_usd=7, input_tokens=100, output_tokens=10)
@@ -127,7 +127,7 @@ class TreeOf:
         )
         self.reads(accepted)
 
-    def reads(self, *events: Event, name: str = RUN) -> tuple[Event, ...] | Seen | Dead:
+    def reads(self, *events: Event, name: str = RUN) -> Decision:
         """Decide one record of a run and fold what it caused."""
         return self.takes(Record(causes=("x",), events=events), name=name)
 
@@ -139,7 +139,7 @@ class TreeOf:
         cause: str = "x",
         now: int = NOW,
         records: Mapping[int, Record] | None = None,
-    ) -> tuple[Event, ...] | Seen | Dead:
+    ) -> Decision:
         """Decide one message and fold what it caused."""
         given = message(body, name=name, cause=cause, now=now, records=records)
         decision = self.actor.decide(self.state, given, self.facts)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from callboard.actor import SEEN, Command, Dead, Decision, Input
+from callboard.actor import LATER, SEEN, Command, Dead, Decision, Input
 from callboard_contracts import guard, names, run, subjects
 from callboard_contracts.journal import Event, Record
 from callboard_contracts.registry import Facts
@@ -106,8 +106,12 @@ class Guard:
 
 
 def _read(state: State, record: Record, message: Input, facts: Facts) -> Decision:
-    if state.is_over(message.address.run):
+    name = message.address.run
+    if state.is_over(name):
         return SEEN
+    turns = [event.turn for event in record.events if isinstance(event, run.Called)]
+    if turns and turns[0] > 1 and name not in state.runs and name not in state.unopened:
+        return LATER  # its first record is still on its way here
     found: list[Event] = []
     for event in record.events:
         new = _on(state, event, message, facts)
@@ -154,14 +158,14 @@ def _open(state: State, event: run.Accepted) -> list[Event]:
             skill_digest=event.skill_digest,
             traceparent="" if event.parent else event.traceparent,
             paused=state.nth if state.is_paused(name) else 0,
+            resumed=0 if state.is_paused(name) else state.nth,
         )
     ]
 
 
 def _called(state: State, event: run.Called, message: Input, facts: Facts) -> list[Event]:
     name = message.address.run
-    known = state.runs.get(name)
-    if known is not None and event.turn <= known.turn:
+    if event.turn <= state.decided(name):
         return []
     found: list[Event] = settle(state, told(message.body, event.settled))
     state = fold(state, found)

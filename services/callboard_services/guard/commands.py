@@ -31,6 +31,8 @@ def _follows(address: subjects.Address, event: Event, lone: guard.Granted | None
             return [Command(subjects.result(address.tenant, event.call), event.call, body)]
         case guard.Opened() if event.paused:
             return [_tell(address, event.run, f"pause:{event.paused}", run.Pause(nth=event.paused))]
+        case guard.Opened() if event.resumed:
+            return [_tell(address, event.run, f"resume:{event.resumed}", run.Resume(nth=event.resumed))]
         case guard.Cancelled() | guard.Paused() | guard.Resumed() | guard.Steered():
             cause, word = _word(event)
             return [_tell(address, name, cause, word) for name in event.open]

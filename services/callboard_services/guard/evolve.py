@@ -80,8 +80,10 @@ def _granted(state: State, event: guard.Granted) -> State:
 def _decided(state: State, call: str) -> State:
     run, turn = ids.run_of(call), ids.turn_of(call)
     known = state.runs.get(run)
-    if known is None or known.turn >= turn:
+    if state.decided(run) >= turn:
         return state
+    if known is None:
+        return msgspec.structs.replace(state, unopened=state.unopened | {run: turn})
     return msgspec.structs.replace(state, runs=state.runs | {run: msgspec.structs.replace(known, turn=turn)})
 
 

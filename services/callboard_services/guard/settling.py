@@ -49,7 +49,9 @@ def told(record: Record, settled: Sequence[run.Settlement]) -> tuple[run.Settlem
 
 def end(state: State, name: str, settled: Sequence[run.Settlement], now_ms: int) -> list[Event]:
     """Return what follows from a run's ending."""
-    if name not in state.runs or state.runs[name].ended:
+    if name not in state.runs:  # what it said before is still on its way here, and must find it closed
+        return [] if name in state.unopened else [closed(state, name)]
+    if state.runs[name].ended:
         return []
     found = settle(state, settled)
     found += orphaned(fold(state, found), name, "the run that asked for it ended")

@@ -68,6 +68,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     runs: dict[str, Run] = {}
     over: tuple[str, ...] = ()
     """Runs that are closed: all that they said is decided."""
+    unopened: dict[str, int] = {}
+    """Runs that were never opened → the last turn whose calls were refused."""
     reserved: dict[str, Reserved] = {}
     reserved_micro_usd: MicroUsd = 0
     reserved_tokens: int = 0
@@ -75,6 +77,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def is_cancelled(self, run: str) -> bool:
         """Tell whether a run or one of its ancestors was cancelled."""
         return bool(self.cancelled) and any(name in self.cancelled for name in ids.lineage(run))
+
+    def decided(self, run: str) -> int:
+        """Return the last turn of a run whose calls are decided."""
+        known = self.runs.get(run)
+        return known.turn if known is not None else self.unopened.get(run, 0)
 
     def is_over(self, run: str) -> bool:
         """Tell whether a run is closed."""

@@ -23,8 +23,7 @@ _EVERY = "cb.*.*.*.*.*.log.>"
 _BATCH = 512
 _MOST_BYTES = 4 * 1024 * 1024
 """A page is folded in one go: so many records and bytes take some 10 ms."""
-import os
-_BUSY_S = float(os.environ.get("BUSY_S", "0.025"))
+_BUSY_S = 0.1
 """How long records gather for the next page while there are any, unless somebody waits for one."""
 _IDLE_S = 0.25
 _RETRY_S = 1.0

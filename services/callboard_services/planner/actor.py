@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from callboard.actor import SEEN, Command, Dead, Decision, Input, Seen
+from callboard.actor import SEEN, Command, Dead, Decision, Input
 from callboard_contracts import ids, run, subjects
 from callboard_contracts.call import Completed, Failed, Lost, Refused
 from callboard_contracts.errors import CallboardError
@@ -40,7 +40,7 @@ class Planner:
     def decide(self, state: State, message: Input, facts: Facts) -> Decision:
         """Say what happens in the run."""
         decision = _decide(state, message, facts)
-        if isinstance(decision, Seen | Dead):
+        if not isinstance(decision, tuple):
             return decision
         return _said_once(decision) + armed(fold(state, decision), message.time_ms)
 

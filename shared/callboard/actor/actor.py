@@ -49,8 +49,13 @@ class Dead(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Later(msgspec.Struct, frozen=True):
+    """What this input builds on has not come yet: the broker delivers it again."""
+
+
 SEEN: Final = Seen()
-Decision = tuple[Event, ...] | Seen | Dead
+LATER: Final = Later()
+Decision = tuple[Event, ...] | Seen | Dead | Later
 
 
 class Command(msgspec.Struct, frozen=True):

@@ -79,7 +79,7 @@ class Pages:
         self._sid = 0
         self._count = 0
         self._asked = ""
-        """The inbox of the page that is being read: what comes late for one that was given up is not of it."""
+        """Where the page is answered that was asked for last: what comes elsewhere, late, is not of it."""
         self._page: list[Delivery] = []
         self._body = b""
         self._end: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
@@ -99,9 +99,7 @@ class Pages:
 
         :raises NoAnswer: the broker does not answer.
         """
-        self._count += 1
-        self._asked = f"{self._inbox}.{self._count}"
-        self._page, self._end = [], asyncio.get_running_loop().create_future()
+        self._end = asyncio.get_running_loop().create_future()
         where = {"start_time": since} if since else {"seq": max(1, start)}
         self._body = msgspec.json.encode(self._what | where)
         self._ask()
@@ -131,7 +129,10 @@ class Pages:
             self._end.set_result(answer)
 
     def _ask(self) -> None:
-        """Ask for the page that is wanted; after a reconnect again, for what was asked on the old connection is lost."""
-        if not self._end.done():
-            self._page.clear()
-            self._bus.client.write(f"$JS.API.DIRECT.GET.{self._stream}", self._asked, self._body)
+        """Ask for the page that is wanted; after a reconnect again, for the broker may not have heard it."""
+        if self._end.done():
+            return
+        self._count += 1
+        self._asked = f"{self._inbox}.{self._count}"
+        self._page = []
+        self._bus.client.write(f"$JS.API.DIRECT.GET.{self._stream}", self._asked, self._body)

@@ -23,7 +23,7 @@ TOOL: Final = "tool"
 
 _API = "$JS.API"
 _ACKS = "$JS.ACK"
-_CORE_DURABLES = ("planner", "guard", "ledger", "approval")
+_CORE_DURABLES = ("planner", "guard", "approval")
 _OWN_TOOLS = (names.durable(names.MODEL), names.durable(names.AGENT))
 
 STREAMED = "cb.*.live.*.*.stream.>"
@@ -168,7 +168,6 @@ def _ledger() -> User:
             _FIND,
             *_ABOUT,
             *_read(layout.DEAD, *_JOURNALS, *_FACTS, *_OBJECTS),
-            *_pull("ledger"),
             *_PURGES,
             *ANSWERS,
         ),

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from callboard.actor import Actor, Dead, Input, Seen
+from callboard.actor import Actor, Dead, Input, Later, Seen
 from callboard.bus import Delivery, Puller
 from callboard_contracts import subjects
 from callboard_contracts.journal import Event
@@ -28,6 +28,12 @@ class Plan(msgspec.Struct, frozen=True):
     causes: tuple[Waiting, ...]
     seen: tuple[Waiting, ...]
     dead: tuple[tuple[Waiting, Dead], ...]
+    later: tuple[Waiting, ...] = ()
+
+    @property
+    def usual(self) -> bool:
+        """Whether every input had its turn."""
+        return bool(self.events) and not (self.seen or self.dead or self.later)
 
 
 class Draft:
@@ -41,6 +47,7 @@ class Draft:
         self._causes: list[Waiting] = []
         self._seen: list[Waiting] = []
         self._dead: list[tuple[Waiting, Dead]] = []
+        self._later: list[Waiting] = []
 
     def take(self, waiting: Waiting, message: Input) -> None:
         """Decide an input; `message` has what its body only refers to."""
@@ -50,6 +57,8 @@ class Draft:
                 self._seen.append(waiting)
             case Dead():
                 self._dead.append((waiting, decision))
+            case Later():
+                self._later.append(waiting)
             case _:
                 self._causes.append(waiting)
                 self._events += decision
@@ -58,7 +67,14 @@ class Draft:
 
     def plan(self) -> Plan:
         """Return what was decided."""
-        return Plan(self.state, tuple(self._events), tuple(self._causes), tuple(self._seen), tuple(self._dead))
+        return Plan(
+            self.state,
+            tuple(self._events),
+            tuple(self._causes),
+            tuple(self._seen),
+            tuple(self._dead),
+            tuple(self._later),
+        )
 
 
 def address_of(actor: Actor[Any], batch: Sequence[Waiting]) -> subjects.Address:

@@ -126,7 +126,7 @@ class Worker(Generic[S]):
             for waiting in batch:
                 draft.take(waiting, waiting.message)
             plan = draft.plan()
-            if plan.seen or plan.dead or not plan.events:
+            if not plan.usual:
                 return False
             crash.point(f"{self._actor.name}.before_record")
             written = self._journal.write(address, held, plan.after, self._record(plan))
@@ -237,7 +237,7 @@ class Worker(Generic[S]):
             cached = self._states.get(key)
             held = cached or await self._journal.load(address)
             plan = await self._decide(held.state, batch)
-            if (plan.seen or plan.dead) and cached is not None:
+            if (plan.seen or plan.dead or plan.later) and cached is not None:
                 self._states.forget(key)
                 continue
             try:
@@ -248,6 +248,8 @@ class Worker(Generic[S]):
                 lost = True
                 continue
             await self._finish(address, plan, lost=lost)
+            if plan.later:
+                self._failed(key, plan.later)
             return
         raise PublishTimeout(f"no turn for {key} after {_RETRIES} tries")
 

@@ -9,10 +9,12 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 
+from callboard.server import room
 from callboard.server.binary import find_server
 from callboard.server.config import Plan, render
 from callboard_contracts.errors import CallboardError
@@ -29,7 +31,7 @@ class _Ports(msgspec.Struct):
     monitoring: list[str] = []
 
 
-@dataclass(frozen=True)
+@dataclass
 class Server:
     """A running server."""
 
@@ -38,11 +40,24 @@ class Server:
     url: str
     """Without credentials: for a server with users, that is the user of people without credentials."""
     monitoring: str
+    folder: Path
+    """For configurations and ports."""
+    inherit: int
 
     def url_of(self, user: str) -> str:
         """Return the URL with a user's credentials, without any where the server has no users."""
         password = self.plan.passwords.get(user)
         return self.url.replace("://", f"://{user}:{password}@", 1) if password else self.url
+
+    async def restart(self) -> None:
+        """Start it again at the same address. What it wrote to its log is kept.
+
+        :raises CallboardError: `broker_unreachable`, with the server's own words.
+        """
+        await self.stop()
+        plan = msgspec.structs.replace(self.plan, port=urlsplit(self.url).port or 0)
+        again = await _started(plan, self.folder, self.inherit, "ab")
+        self.process, self.monitoring = again.process, again.monitoring
 
     async def stop(self) -> None:
         """Ask the server to stop, and make it stop when it does not."""
@@ -62,23 +77,33 @@ class Server:
 async def start_server(plan: Plan, *, inherit: int = -1) -> AsyncIterator[Server]:
     """Run a server until the block ends. `inherit` is an open file it keeps open as long as it lives.
 
+    A server whose disk was full is started again, at the same address, once there is room.
+
     :raises CallboardError: `broker_unreachable`, with the server's own words.
     """
     plan.store.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(prefix="callboard-") as folder:
-        server = await _started(plan, Path(folder), inherit)
+        server = await _started(plan, Path(folder), inherit, "wb")
+        tending = asyncio.create_task(room.tend(server))
         try:
             yield server
         finally:
-            await asyncio.shield(server.stop())
+            tending.cancel()
+            await asyncio.shield(_stopped(server, tending))
 
 
-async def _started(plan: Plan, folder: Path, inherit: int) -> Server:
-    config, output = folder / "nats.conf", plan.store / "server.log"
+async def _stopped(server: Server, tending: asyncio.Task[None]) -> None:
+    await asyncio.wait([tending])
+    await server.stop()
+
+
+async def _started(plan: Plan, folder: Path, inherit: int, log_mode: str) -> Server:
+    own = Path(tempfile.mkdtemp(dir=folder))
+    config, output = own / "nats.conf", plan.store / "server.log"
     config.touch(mode=0o600)  # it holds passwords
-    config.write_text(render(plan, ports=folder))
+    config.write_text(render(plan, ports=own))
     binary = find_server()
-    with output.open("wb") as file:
+    with output.open(log_mode) as file:
         process = await asyncio.create_subprocess_exec(
             binary.path,
             "-c",
@@ -90,14 +115,16 @@ async def _started(plan: Plan, folder: Path, inherit: int) -> Server:
             start_new_session=True,  # Ctrl-C is for the parent, which lets the services finish first
             preexec_fn=_die_with_parent(),
         )
+    server = Server(process, plan, "", "", folder, inherit)
     try:
-        ports = await _ports(process, folder)
+        ports = await _ports(process, own)
     except BaseException:
-        await asyncio.shield(Server(process, plan, "", "").stop())
+        await asyncio.shield(server.stop())
         raise
     if ports is None:
         raise CallboardError("broker_unreachable", f"nats-server did not start: {_last_words(output)}")
-    return Server(process, plan, ports.nats[0], ports.monitoring[0] if ports.monitoring else "")
+    server.url, server.monitoring = ports.nats[0], ports.monitoring[0] if ports.monitoring else ""
+    return server
 
 
 def _die_with_parent() -> Callable[[], None] | None:

@@ -97,7 +97,9 @@ class Written:
         before, turn = self._held, self._held.state.turn
         after = folded(self._planner, before.state, events)
         record = Record(causes=("c",), events=events)
-        self._held, _ = await self._journal.append(self.address, before, after, record)
+        written = self._journal.write(self.address, before, after, record)
+        ack = await self._bus.publish(written.subject, written.body, written.headers)
+        self._held = written.stored(ack.seq)
         if isinstance(events[0], run.Took):
             self.turns[turn] = goal.Retry(of=self.address.run, turn=turn, seq=self._held.seq)
         if any(made.tool == names.MODEL for one in events if isinstance(one, run.Called) for made in one.calls):
