@@ -112,7 +112,7 @@ class Subject(msgspec.Struct, frozen=True):
         :raises SubjectError: it is none, or its partition is not that of its tree.
         """
         parts = text.split(".", 7)
-        if len(parts) != 8 or parts[0] != "cb" or parts[2] not in _ACTORS or parts[6] not in _LANES or not parts[7]:
+        if len(parts) != 8 or not all(parts) or parts[0] != "cb" or parts[2] not in _ACTORS or parts[6] not in _LANES:
             raise SubjectError(f"{text!r} is not cb.<tenant>.<actor>.<p>.<tree>.<run>.<lane>.<kind>")
         address = Address(parts[1], parts[2], parts[4], parts[5])  # type: ignore[arg-type]
         if str(address.partition) != parts[3]:
