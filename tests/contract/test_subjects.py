@@ -28,7 +28,7 @@ def test_a_live_subject_reads_back_as_it_was_written(tenant: str, run: str, kind
 @given(st.text())
 def test_what_is_no_subject_is_refused_with_its_own_words(text: str) -> None:
     for form in (Goal, Subject, Live):
-        with pytest.raises(SubjectError, match="is not cb|names partition"):
+        with pytest.raises(SubjectError, match=r"is not cb|names partition"):
             form.parse(text)
 
 

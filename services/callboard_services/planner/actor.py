@@ -42,7 +42,7 @@ class Planner:
         decision = _decide(state, message, facts)
         if not isinstance(decision, tuple):
             return decision
-        return _said_once(decision) + armed(fold(state, decision), message.time_ms)
+        return decision + armed(fold(state, decision), message.time_ms)
 
     def lane(self, events: Sequence[Event]) -> str:
         """Return the kind of a record: an ending whatever came late with it, else what happened last, timers aside."""
@@ -89,17 +89,6 @@ class Planner:
         state = msgspec.json.decode(snapshot, type=State)
         digest = state.digest or (accepted.goal_digest if accepted else "")
         return msgspec.structs.replace(state, accepted=accepted, digest=digest)
-
-
-def _said_once(events: steps.Events) -> steps.Events:
-    """Leave out of the settlements what this very record takes: the guard reads it there."""
-    taken = {one.call for event in events if isinstance(event, run.Took) for one in event.results}
-    return tuple(
-        msgspec.structs.replace(event, settled=tuple(entry for entry in event.settled if entry[0] not in taken))
-        if taken and isinstance(event, run.Called | run.Ended) and event.settled
-        else event
-        for event in events
-    )
 
 
 def _decide(state: State, message: Input, facts: Facts) -> Decision:

@@ -44,6 +44,14 @@ def evolve(state: State, event: Event) -> State:
             assert_never(event)
 
 
+def answered(state: State, took: run.Took) -> State:
+    """Return the run after results, for the step that follows in the same record.
+
+    That record says what they cost, so only the costs of earlier ones are still to be told to the guard.
+    """
+    return msgspec.structs.replace(evolve(state, took), unsettled=state.unsettled)
+
+
 def fold(state: State, events: Iterable[Event]) -> State:
     """Return the run after several events."""
     for event in events:

@@ -9,7 +9,7 @@ from callboard_contracts import ids, model, names, run
 from callboard_contracts.call import Completed, Failed, Lost, Refused, Result
 from callboard_contracts.registry import Facts
 from callboard_services.planner import steps
-from callboard_services.planner.evolve import evolve
+from callboard_services.planner.evolve import answered
 from callboard_services.planner.state import State
 
 
@@ -20,7 +20,7 @@ def take(state: State, message: Input, result: Result, facts: Facts) -> Decision
     if result.call not in state.open:
         return _unexpected(state, message, result)
     took = run.Took(results=(_taken(state.open[result.call].tool, message, result),))
-    after = evolve(state, took)
+    after = answered(state, took)
     if after.open:
         return (took,)
     return (took, *_step(after, took.results[0].tool, result, message, facts))

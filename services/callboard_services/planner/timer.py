@@ -4,7 +4,7 @@ from callboard.actor import SEEN, Decision, Input
 from callboard_contracts import names, run
 from callboard_contracts.registry import Facts
 from callboard_services.planner import steps
-from callboard_services.planner.evolve import evolve
+from callboard_services.planner.evolve import answered
 from callboard_services.planner.state import State
 
 
@@ -33,7 +33,7 @@ def _give_up(state: State, overdue: list[str], message: Input, facts: Facts) -> 
             for call, tool in zip(overdue, tools, strict=True)
         )
     )
-    after = evolve(state, took)
+    after = answered(state, took)
     if after.open:
         return (took,)
     if names.MODEL in tools:

@@ -165,8 +165,8 @@ class Worker(Generic[S]):
     async def _follow_then(self, key: str, address: subjects.Address, plan: Plan, written: Written[S]) -> None:
         try:
             await self._follow(address, plan, written)
-        except BusError as error:
-            log.warning("not all was sent", actor=self._actor.name, key=key, detail=str(error))
+        except Exception as error:  # noqa: BLE001 - delivered again, the inputs lead to the same commands
+            log.warning("not all was sent", actor=self._actor.name, key=key, detail=str(error) or type(error).__name__)
             self._failed(key, plan.causes)
         else:
             self._acknowledge(plan)
