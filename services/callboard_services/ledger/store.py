@@ -1,6 +1,6 @@
 """The tables, in SQLite: one writer, one transaction per batch, and with it the position in the stream.
 
-Because the position is committed with the rows, a record is folded exactly once however often it is delivered.
+Because the position is committed with the rows, a record is folded exactly once however often it is read.
 """
 
 import sqlite3
@@ -55,9 +55,7 @@ def _change(column: str) -> str:
 
 _UPSERT_RUN = _upsert("runs", RUN, RUN_KEY)
 _UPSERT_CALL = _upsert("calls", CALL, CALL_KEY)
-_MOVE = (
-    "INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET created = excluded.created, seq = excluded.seq"
-)
+_MOVE = "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)"
 
 
 class Store:
@@ -84,7 +82,8 @@ class Store:
         """
         with self._writing, self._writer as transaction:
             found = {name: (made, seq) for name, made, seq in transaction.execute("SELECT * FROM positions")}
-            others = [name for name, (made, seq) in found.items() if not _continues(streams.get(name), made, seq)]
+            now = {name: streams.get(name, ("", 0)) for name in found}
+            others = [name for name, (made, seq) in found.items() if now[name][0] != made or now[name][1] < seq]
             if not others:
                 return {name: found[name][1] if name in found else 0 for name in streams}
             log.error("the journal is not the one that was folded: building the tables anew", streams=others)
@@ -116,10 +115,6 @@ class Store:
         """Return the rows of a query."""
         with self._reading:
             return [dict(row) for row in self._reader.execute(query, tuple(parameters))]
-
-
-def _continues(stream: tuple[str, int] | None, made: str, seq: int) -> bool:
-    return stream is not None and stream[0] == made and stream[1] >= seq
 
 
 def _put(transaction: sqlite3.Connection, rows: Rows) -> None:
