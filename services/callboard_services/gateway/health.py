@@ -1,7 +1,8 @@
 """`/healthz`: the process is alive. `/readyz`: the broker stores what is given to it, tried for real.
 
 A full disk leaves the broker's own health check green, so readiness is a publish; its answer holds for a second,
-because anyone may ask. A stream that could not be written stays so, also with room again, until the server restarts.
+because anyone may ask. A stream that could not be written stays so, also with room again, until the server restarts:
+one that Callboard started does so by itself.
 """
 
 import asyncio
@@ -56,5 +57,5 @@ async def _probe(house: House) -> str:
     try:
         await house.bus.publish(_PROBE, b"{}", timeout_s=_PATIENCE_S)
     except BusError as error:
-        return f"The broker does not store: {error}. If its disk was full, make room and start it again."
+        return f"The broker does not store: {error}. If its disk is full, make room."
     return ""

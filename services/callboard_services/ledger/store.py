@@ -90,6 +90,8 @@ class Store:
             for table in ("runs", "calls", "positions"):
                 transaction.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
             transaction.execute("UPDATE files SET folded = 0")
+            # what was archived of the other journal is in its file; the sequences say nothing of this one
+            transaction.execute("UPDATE trees SET purged = 1, last_seq = 0")
             return dict.fromkeys(streams, 0)
 
     def write(self, rows: Rows, stream: str, created: str, seq: int) -> None:

@@ -18,10 +18,10 @@ def encode_headers(headers: dict[str, str]) -> bytes:
 def decode_headers(block: bytes) -> dict[str, str]:
     """Return the headers of a block, without its status line."""
     found: dict[str, str] = {}
-    for line in block[len(_LINE) :].split(b"\r\n")[1:]:
-        key, colon, value = line.partition(b":")
+    for line in block.decode().split("\r\n")[1:]:
+        key, colon, value = line.partition(":")
         if colon:
-            found[key.decode()] = value.strip().decode()
+            found[key] = value.strip()
     return found
 
 
