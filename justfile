@@ -27,22 +27,34 @@ demo *args: (setup "demo")
 up *args: (setup "demo")
     @callboard up "$@"
 
-# The benchmark of this machine
-[group('use')]
-bench *args: (setup "dev,demo")
-    @python -m tests.bench "$@"
+# ── Prove it ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# Every fast test, with real processes and a real broker
+[group('prove')]
+test *args: (setup "dev,demo")
+    @pytest -m "{{ fast }}" "$@"
 
 # Random runs under random faults, in virtual time: `just simulate --seeds 1000`
-[group('use')]
+[group('prove')]
 simulate *args: (setup "dev,demo")
     @python -m tests.simulation "$@"
 
-# ── Work on it ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# Every slow fault test, or some: `just faults -k crash_points`. Two need root and are skipped without it
+[group('prove')]
+faults *args: (setup "dev,demo")
+    @pytest -q -m slow tests/fault "$@"
 
-# Every fast test, with real processes and a real broker
-[group('work')]
-test *args: (setup "dev,demo")
-    @pytest -m "{{ fast }}" "$@"
+# A run of 10,000 rounds and 200 MB of tool output: some minutes
+[group('prove')]
+soak *args: (setup "dev,demo")
+    @pytest -q -s -m slow tests/soak "$@"
+
+# The benchmark of this machine: `just bench --help`
+[group('prove')]
+bench *args: (setup "dev,demo")
+    @python -m tests.bench "$@"
+
+# ── Work on it ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # Before every commit: under 30 s
 [group('work')]
@@ -94,11 +106,6 @@ lock *args:
 
 # ── Faults that need root, a disk of their own, several servers or minutes ──────────────────────────────────────────
 
-# Every slow fault test: partitions, frozen and replaced services, clocks, crashes in the middle of a run
-[group('faults')]
-faults *args: (setup "dev,demo")
-    @pytest -q -m slow tests/fault "$@"
-
 # The power is cut under the whole system (root): ext4 on a loop device, its journal not flushed
 [group('faults')]
 faults-power-cut: (setup "dev,demo")
@@ -121,26 +128,32 @@ faults-cluster: (setup "dev,demo")
 
 # ── The parts of `check`; each fixer has a -check twin ──────────────────────────────────────────────────────────────
 
+# Is every file formatted?
 [group('parts')]
 fmt-check: (setup "dev,demo")
     @ruff format --check --quiet {{ sources }}
 
+# What ruff finds
 [group('parts')]
 lint: (setup "dev,demo")
     @ruff check --quiet {{ sources }}
 
+# mypy, strict
 [group('parts')]
 types: (setup "dev,demo")
     @mypy --no-error-summary
 
+# Who imports whom, and may not
 [group('parts')]
 layers: (setup "dev,demo")
     @lint-imports --no-cache > .venv/layers.txt || { cat .venv/layers.txt; exit 1; }
 
+# Is what `just contracts` writes what is committed?
 [group('parts')]
 contracts-check: (setup "dev,demo")
     @python -m callboard.contracts_export --check
 
+# The tests of pure functions and of the contracts
 [group('parts')]
 unit: (setup "dev,demo")
     @pytest -q -m "{{ fast }}" tests/unit tests/contract

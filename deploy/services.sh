@@ -3,7 +3,8 @@
 #
 #     deploy/services.sh [DATA FOLDER]
 #
-# Scale by starting more: CALLBOARD_NATS=$(cat DATA/urls/tools) python -m callboard_services.tools
+# Scale any of them by starting more: CALLBOARD_NATS=$(cat DATA/urls/planner) python -m callboard_services.planner
+# Runs that ended are archived only with an extra: pip install 'callboard[ledger]'
 set -euo pipefail
 
 data=${1:-${CALLBOARD_DATA:-$HOME/.callboard}}

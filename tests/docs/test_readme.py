@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 (PROGRAM,) = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-UP = "callboard up"
+PROOFS = re.findall(r"^\|.*\| `(just [^`]+)` \|$", README, re.MULTILINE)
+"""The last column of the table of faults."""
+CONTROL = "runs=http://"
 SERVICES = "deploy/services.sh"
 TOOL = "python dice.py &"
 BY_CI = ("just demo", "just test")
@@ -98,6 +101,9 @@ def test_every_other_command_does_what_is_said(tmp_path: Path) -> None:
             printed[block] = newcomer.runs(_stopping_tools(block))
     assert "52" in printed[_starting(rest, "callboard run ")]
     assert json.loads(printed[_starting(rest, "curl")].splitlines()[0].partition("}")[0] + "}")["run"]
+    control = printed[_starting(rest, CONTROL)]
+    assert control.count('"changed":true') == 3, control
+    assert all(told in control for told in ("It was paused by", "let me look", "The model reads it", " takes up "))
     assert '"run.ended.v1"' in printed[_starting(rest, "python tests/foreign")]
     assert "dice.roll" in printed[_starting(rest, TOOL)]
 
@@ -109,14 +115,39 @@ def test_the_services_script_runs_a_process_per_service_that_the_command_line_fi
         assert "table.query" in newcomer.runs("callboard tools")
 
 
+def recipe(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a recipe here, where everything is set up."""
+    path = f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"
+    env = os.environ | {"PATH": path, "PYTEST_ADDOPTS": ""} | environment
+    script = ["bash", "-c", command]
+    return subprocess.run(script, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
 def test_the_benchmark_prints_a_line_of_json() -> None:
-    block = _starting([each.strip() for each in BLOCKS], "just bench")
-    done = subprocess.run(
-        ["bash", "-c", block], cwd=ROOT, env=os.environ | {"PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"},
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
+    done = recipe(_starting([each.strip() for each in BLOCKS], "just bench"))
+    assert done.returncode == 0, done.stderr
     measured = json.loads(done.stdout.splitlines()[-1])
     assert all(2.9 < line["messages_per_activity"] <= 3 for line in measured["w1"])
+
+
+def test_what_is_said_to_survive_is_proved_by_commands_that_find_their_tests() -> None:
+    """They take minutes, so their tests are only collected here: pytest fails when there is none."""
+    commands = [command for command in dict.fromkeys(PROOFS) if not command.startswith("just simulate")]
+    assert len(commands) > 10
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda command: recipe(command, PYTEST_ADDOPTS="--collect-only"), commands))
+    assert {
+        command: done.stdout + done.stderr for command, done in zip(commands, found, strict=True) if done.returncode
+    } == {}
+    assert all("tests collected" in done.stdout or "test collected" in done.stdout for done in found)
+
+
+def test_the_simulator_finds_nothing_in_the_seeds_that_are_named() -> None:
+    block = _starting([each.strip() for each in BLOCKS], "just simulate")
+    assert block in PROOFS
+    done = recipe(block)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 with violations" in done.stdout
 
 
 def test_every_file_that_is_linked_is_there() -> None:

@@ -17,6 +17,7 @@ from callboard.tools.executor import serving
 from callboard.tools.tool import Tool
 from callboard_contracts import call, model, subjects
 from callboard_contracts.errors import CallboardError
+from callboard_contracts.guard import Granted
 from callboard_services.models import evidence
 from callboard_services.models.catalogue import Catalogue, open_catalogue
 from callboard_services.models.claim import checked
@@ -97,7 +98,9 @@ class _Models:
 
         :raises ToolError: with the code of what went wrong.
         """
-        job = await self._job(context, msgspec.convert(arguments, model.Request))
+        request = msgspec.convert(arguments, model.Request)
+        job = await self._job(context, request)
+        context.usage(_reserved(request, context.grant))  # what is charged if nobody learns what was used
         result = await answer(job, Deps(catalogue=self._catalogue, emit=context.emit))
         context.usage(result.usage)
         if isinstance(result, call.Failed):
@@ -117,3 +120,14 @@ class _Models:
         skill = facts.versions.get(context.skill_digest) if context.skill_digest else None
         outputs = partial(evidence.outputs, self._context.bus, self._context.groups, address, source)
         return Job(call=context.grant.call, history=history, outputs=outputs, offered=offered, skill=skill)
+
+
+def _reserved(request: model.Request, grant: Granted) -> call.Usage:
+    return call.Usage(
+        cost_micro_usd=grant.reserved_micro_usd,
+        input_tokens=request.prompt_tokens,
+        output_tokens=request.max_output_tokens,
+        unpriced=grant.unpriced,
+        estimated=True,
+        model=request.model,
+    )

@@ -62,7 +62,12 @@ CHANNELS: Final = {
         ("goal.submit.v1",),
         "GOALS",
     ),
-    "runResult": Channel(_RUN + ".in.result", "What came of a call. Header `ce-id`, where there is one: the call's id.", RESULTS, _JOURNAL),
+    "runResult": Channel(
+        _RUN + ".in.result",
+        "What came of a call. Header `ce-id`, where there is one: the call's id.",
+        RESULTS,
+        _JOURNAL,
+    ),
     "runChild": Channel(_RUN + ".in.child", "What came of a sub-agent, for its parent.", RESULTS, _JOURNAL),
     "runCancel": Channel(_RUN + ".in.cancel", "End the run.", ("run.cancel.v1",), _JOURNAL),
     "runControl": Channel(

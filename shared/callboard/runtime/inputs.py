@@ -65,10 +65,10 @@ class Inputs:
         self._pullers.append((source, puller))
         await puller.start()
 
-    def _on_owned(self, taken: Sequence[int]) -> None:
+    def _on_owned(self, taken: Sequence[int | None]) -> None:
         self._tasks.spawn(self._take_over(taken))
 
-    async def _take_over(self, taken: Sequence[int]) -> None:
+    async def _take_over(self, taken: Sequence[int | None]) -> None:
         for source, puller in self._pullers:
             if source.group is not None:
                 await puller.reprioritise(self._ownership.priority(source.group))

@@ -29,9 +29,13 @@ _WORST = 9
 
 
 class Ownership:
-    """The place of one worker among those of its service. `changed` is called with the groups that it took over."""
+    """The place of one worker among those of its service.
 
-    def __init__(self, bus: Bus, service: str, groups: int, changed: Callable[[Sequence[int]], None]) -> None:
+    :param changed: called when it changes, with what this worker takes over from one that is gone: its journal
+    groups, and None for what has no owner when this worker is the first of those that are left.
+    """
+
+    def __init__(self, bus: Bus, service: str, groups: int, changed: Callable[[Sequence[int | None]], None]) -> None:
         self._bus = bus
         self._service = service
         self._groups = groups
@@ -85,7 +89,9 @@ class Ownership:
             return
         gone = set(before) - set(after)
         mine = [g for g in range(self._groups) if self.priority(g) == 0]
-        taken = [g for g in mine if gone and self._priority(before, g) != 0]
+        taken: list[int | None] = [g for g in mine if gone and self._priority(before, g) != 0]
+        if gone and self._announcement is not None and after[0] == self._announcement.id:
+            taken.append(None)
         log.info("workers", service=self._service, alive=len(after), groups=mine)
         self._changed(taken)
 

@@ -1,5 +1,6 @@
 """The handler of `model` over a real journal: what it reads back, and how it says that it cannot."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -68,6 +69,22 @@ async def test_another_process_asks_the_same_and_charges_once(bus: Bus, tenant: 
     assert server.requests[0] == server.requests[1]
     assert used[0] is not None
     assert [(one.input_tokens, one.output_tokens, one.estimated) for one in used if one] == [(700, 50, True)] * 2
+
+
+async def test_a_question_that_is_broken_off_is_charged_as_it_was_reserved(
+    bus: Bus, tenant: str, tmp_path: Path
+) -> None:
+    one = await _begun(bus, tenant)
+    async with OpenAIServer(Say(text="{}", pause_s=30)) as server:
+        context = _granted(bus, one)
+        work = asyncio.create_task(_models(bus, server.url, tmp_path).handle(context, REQUEST))
+        async with asyncio.timeout(10):
+            while not server.requests:  # noqa: ASYNC110 - the server tells by being asked
+                await asyncio.sleep(0.01)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+    assert context.used is not None
+    assert (context.used.input_tokens, context.used.output_tokens, context.used.estimated) == (700, 50, True)
 
 
 async def test_a_grounded_answer_is_looked_up_in_the_whole_run(bus: Bus, tenant: str, tmp_path: Path) -> None:
