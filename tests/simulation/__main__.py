@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
+from tests.simulation.plan import POINTS
 from tests.simulation.world import Outcome, simulate
 
 _EVERY_S = 5.0
@@ -20,8 +21,10 @@ def main() -> int:
         return _show(options.show)
     started = told = time.monotonic()
     wrong = messages = 0
+    spared = set(POINTS)
     for number, outcome in enumerate(_outcomes(options), 1):
         messages += outcome.stored
+        spared.difference_update(outcome.died_at)
         if outcome.violations:
             wrong += 1
             _tell(outcome)
@@ -31,6 +34,7 @@ def main() -> int:
     took = time.monotonic() - started
     last = options.first + options.seeds - 1
     print(f"seeds {options.first} to {last}: {wrong} with violations, {messages} messages stored, {took:.1f} s")
+    print(f"nobody died at: {', '.join(sorted(spared)) or 'no crash point'}")
     return 1 if wrong else 0
 
 

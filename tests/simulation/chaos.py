@@ -12,10 +12,11 @@ from tests.simulation.plan import Fault, Plan
 from tests.simulation.trace import Trace
 
 _LONGEST_DEATH_S = 3.0
+_MOSTLY = 0.7
 
 
 class Chaos:
-    """Makes trouble until the plan says that it ends; from then on everything works."""
+    """Makes trouble until the plan says that it ends; from then on all works but the crash point that it names."""
 
     def __init__(
         self, plan: Plan, broker: Broker, network: Network, nodes: Mapping[str, Node], trace: Trace, chance: Random
@@ -26,6 +27,9 @@ class Chaos:
         self._nodes = nodes
         self._trace = trace
         self._chance = chance
+        self._crashes = plan.crash_times
+        self.died_at: dict[str, None] = {}
+        """The crash points at which a process died."""
         self._end_s = max([plan.faults_end_s, *(fault.at_s + fault.for_s for fault in plan.faults)])
 
     def start(self) -> None:
@@ -83,9 +87,14 @@ class Chaos:
         :raises asyncio.CancelledError: the process is dead; whatever it still does, nobody hears.
         """
         life = LIFE.get(None)
-        chance = self._plan.crash_chance
-        if life is None or life.dead or not chance or self._broker.now() > self._plan.faults_end_s:
-            return
-        if self._chance.random() < chance:
+        if life is not None and not life.dead and self._dies(name):
+            self.died_at[name] = None
             self._nodes[life.name.partition("#")[0]].kill(f"at {name}", self._chance.uniform(0.01, _LONGEST_DEATH_S))
             raise asyncio.CancelledError
+
+    def _dies(self, name: str) -> bool:
+        chance = self._plan.crash_chance
+        if name == self._plan.crash_at and self._crashes and self._chance.random() < _MOSTLY:
+            self._crashes -= 1
+            return True
+        return bool(chance) and self._broker.now() <= self._plan.faults_end_s and self._chance.random() < chance

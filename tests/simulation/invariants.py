@@ -7,6 +7,7 @@ I4  committed + reserved never passes the envelope; in the end nothing is reserv
 I5  after a cancellation nothing below it is granted, and nothing while it is paused
 I6  the fold of the log is the state that the workers held; each record names the digest of the one before it
 I7  what follows from a record was sent
+I8  a goal waits no longer than it may, by the broker's clock: see `starts`
 """
 
 from collections import Counter

@@ -51,6 +51,7 @@ def _goal(chance: Random) -> Planned:
         max_calls=chance.choice((200, 200, 8)),
         max_depth=chance.choice((0, 1, 2)),
         max_runs=chance.choice((4, 8)),
+        start_timeout_s=chance.choice((None, None, None, 0.5, 60.0)),
     )
     return Planned(Submit(id=goal_id, objective="the whole", limits=limits), (at_s, *again))
 

@@ -12,6 +12,15 @@ from tests.simulation.dice import dice
 from tests.simulation.network import Weather
 
 NODES = ("planner-1", "planner-2", "guard-1", "guard-2", "tools-1", "tools-2", "models-1")
+_OF_WORKERS = ("before_record", "after_record", "after_command", "after_commands", "before_ack", "after_ack")
+_OF_EXECUTORS = ("before_claim", "after_claim", "before_effect", "after_effect")
+_OF_RESULTS = ("before_result", "after_result", "after_ack")
+POINTS = (
+    *(f"{actor}.{point}" for actor in ("planner", "guard") for point in _OF_WORKERS),
+    *(f"executor.{point}" for point in (*_OF_EXECUTORS, *_OF_RESULTS)),
+)
+"""Every crash point that the processes pass."""
+_SELDOM_PASSED = ("planner.after_command",) * 3
 
 Kind = Literal["kill", "freeze", "cut", "stop", "broker"]
 
@@ -38,7 +47,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     weather: Weather
     faults: tuple[Fault, ...]
     crash_chance: float
-    """That a process dies at a crash point it passes."""
+    """That a process dies at a crash point it passes, while there are faults."""
+    crash_at: str
+    """Where processes die most of the times they pass, whenever that is; empty: nowhere."""
+    crash_times: int
+    """How often."""
     forgets: int
     """How many acknowledgements a durable forgets when the broker is killed."""
     skews_s: tuple[float, ...]
@@ -47,7 +60,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def draw(seed: int) -> Plan:
     """Return the plan of a seed."""
-    chance = dice(seed, "plan")
+    chance, choice = dice(seed, "plan"), dice(seed, "crash")
     ack_wait_s = chance.choice((2.0, 4.0, 10.0))
     end_s = chance.uniform(3.0, 12.0)
     return Plan(
@@ -59,6 +72,8 @@ def draw(seed: int) -> Plan:
         weather=_weather(chance),
         faults=tuple(sorted(_faults(chance, end_s), key=lambda fault: fault.at_s)),
         crash_chance=chance.choice((0.0, 0.0, 0.01, 0.03)),
+        crash_at=choice.choice((*POINTS, *_SELDOM_PASSED)) if choice.random() < 0.5 else "",
+        crash_times=choice.choice((1, 2, 4)),
         forgets=chance.choice((0, 0, 4, 32)),
         skews_s=chance.choice(((0.0,), (0.0,), (0.0, -3600.0, 3600.0))),
     )

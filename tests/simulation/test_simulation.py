@@ -1,6 +1,7 @@
 """The system keeps its promises whatever fails, the same seed plays the same, and a bug would be seen."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,10 +16,12 @@ from callboard.actor import Decision, Input
 from callboard.bus import Bus, Delivery, Puller, ack
 from callboard.runtime import Journal, Source, Worker
 from callboard.tools import once
+from callboard.tools.clock import BrokerClock
 from callboard_contracts.registry import Facts
 from callboard_services.guard.actor import Guard
 from callboard_services.planner.actor import Planner
 from callboard_services.planner.state import Open
+from tests.simulation.plan import POINTS
 from tests.simulation.world import simulate
 
 _ROOT = Path(__file__).parents[2]
@@ -44,6 +47,16 @@ def test_no_seed_violates_anything() -> None:
     done = _python("-m", "tests.simulation", "--seeds", str(_SEEDS), "--jobs", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 with violations" in done.stdout
+    assert "nobody died at: no crash point" in done.stdout
+
+
+def test_every_crash_point_of_the_simulated_processes_is_known_to_the_plan() -> None:
+    folders = (_ROOT / "shared/callboard/runtime", _ROOT / "shared/callboard/tools")
+    text = "".join(path.read_text() for folder in folders for path in sorted(folder.glob("*.py")))
+    named = re.findall(r'crash\.point\(f?"([^"]+)"\)', text)
+    assert len(named) == text.count("crash.point(")
+    each = {name.replace("{self._actor.name}", actor) for name in named for actor in ("planner", "guard")}
+    assert sorted(each) == sorted(POINTS)
 
 
 def test_the_same_seed_gives_the_same_trace_in_every_process() -> None:
@@ -70,6 +83,14 @@ def test_an_executor_that_claims_nothing_is_noticed() -> None:
 
     with patch.object(once, "claim", claim):
         assert any(violation.startswith("I3") for violation in _seen())
+
+
+def test_processes_that_believe_their_own_clocks_are_noticed() -> None:
+    async def untold(*_: object) -> None:
+        pass
+
+    with patch.object(BrokerClock, "set", untold):
+        assert any(violation.startswith("I8") for violation in _seen())
 
 
 def test_a_planner_that_takes_a_result_as_often_as_it_comes_is_noticed() -> None:

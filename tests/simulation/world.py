@@ -10,11 +10,9 @@ from callboard.bus import layout
 from callboard.service import Serve
 from callboard.settings import Settings
 from callboard.tools import serve
-from callboard_contracts import names, wire
+from callboard_contracts import wire
 from callboard_contracts.dead import Letter
-from callboard_contracts.tool import Entry
 from callboard_services.guard.serve import serve as guard
-from callboard_services.planner.agent import AGENT
 from callboard_services.planner.serve import serve as planner
 from tests.simulation import history, invariants, load, plan, work
 from tests.simulation.broker import Broker
@@ -27,6 +25,8 @@ from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Network, Weather
 from tests.simulation.nodes import House, Node
 from tests.simulation.progress import Progress
+from tests.simulation.provision import provision
+from tests.simulation.starts import Starts
 from tests.simulation.trace import Trace
 from tests.simulation.watch import watched
 
@@ -47,6 +47,8 @@ class Outcome(msgspec.Struct, frozen=True):
     stored: int
     """How many messages."""
     virtual_s: float
+    died_at: tuple[str, ...] = ()
+    """The crash points at which a process died."""
     told: tuple[str, ...] = ()
 
 
@@ -63,6 +65,7 @@ class World:
         self.effects = work.Effects(self.trace.note)
         self.held: list[Remembered] = []
         self.problems: list[str] = []
+        self.starts = Starts()
         house = self._house()
         self.nodes = {name: self._node(name, house) for name in plan.NODES}
         self.chaos = Chaos(self.plan, self.broker, self.network, self.nodes, self.trace, dice(seed, "chaos"))
@@ -87,22 +90,11 @@ class World:
         serving: Serve = services.get(kind) or (lambda context: serve(context, tools))
         return Node(name, serving, house, dice(self.seed, name))
 
-    def _provision(self) -> None:
-        self.broker.provision(self.plan.groups, self.plan.ack_wait_s)
-        model = work.stub_model(self.seed).spec
-        for spec in (model, AGENT, *work.SPECS):
-            entry = Entry(spec=spec, instances=1)
-            subject = f"$KV.{layout.REGISTRY}.tool.{names.token(spec.name)}"
-            self.broker.store(self.broker.streams[f"KV_{layout.REGISTRY}"], subject, b"", wire.encode(entry))
-        for spec in work.SPECS:
-            for group in range(self.plan.groups):
-                config = layout.tool_consumer(spec.name, ack_wait_s=self.plan.ack_wait_s, new=True)
-                self.broker.add_consumer(layout.journal(group), config)
-
     async def run(self) -> Outcome:
         """Play the seed to its end, and judge it."""
-        self._provision()
-        self.broker.on_stored += [self.trace.store, self.progress.see]
+        model = work.stub_model(self.seed).spec
+        provision(self.broker, self.plan.groups, self.plan.ack_wait_s, model, work.SPECS)
+        self.broker.on_stored += [self.trace.store, self.progress.see, self.starts.see]
         bus = await connected(
             SimClient(self.broker, Network(dice(self.seed, "people"), Weather()), Context()), "people"
         )
@@ -115,6 +107,7 @@ class World:
         left = ", ".join(self.progress.open) or "deliveries wait"
         found = [] if ended else [f"I1 not over after {LIMIT_S:.0f} s: {left}"]
         found += self.problems + self.loop.errors + self._letters()
+        found += self.starts.violations()
         goals = [one.goal.id for one in self.goals]
         found += invariants.violations(history.read(self.broker), goals, self.effects.done, self.held)
         return self.outcome(found)
@@ -122,7 +115,15 @@ class World:
     def outcome(self, found: list[str]) -> Outcome:
         """Return what became of it."""
         trace = self.trace
-        return Outcome(self.seed, tuple(found), trace.digest(), len(trace.stored), self.loop.time(), tuple(trace.told))
+        return Outcome(
+            self.seed,
+            tuple(found),
+            trace.digest(),
+            len(trace.stored),
+            self.loop.time(),
+            tuple(self.chaos.died_at),
+            tuple(trace.told),
+        )
 
     async def _until_over(self) -> bool:
         since = 0.0

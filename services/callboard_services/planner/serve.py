@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 import structlog
 
+from callboard.actor import Input
 from callboard.bus import Delivery, layout
 from callboard.bus.micro import announce
 from callboard.bus.registry import Registry
@@ -22,7 +23,12 @@ log = structlog.get_logger()
 
 def sources(groups: int, clock: BrokerClock) -> list[Source]:
     """Return everything a planner takes."""
-    found = [Source(layout.GOALS, "planner", lambda delivery: read_goal(delivery, clock.now_ms()))]
+
+    def goal(delivery: Delivery) -> Input:
+        """Until the broker has told its time a goal counts as just published: one's own clock may be hours off."""
+        return read_goal(delivery, clock.now_ms() if clock.told else delivery.time_ms)
+
+    found = [Source(layout.GOALS, "planner", goal)]
     for group in range(groups):
         stream = layout.journal(group)
         found.append(Source(stream, "planner", read_input, group))

@@ -4,7 +4,7 @@ Each record names the digest of the one before it, so that nobody can change, le
 """
 
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
@@ -105,19 +105,20 @@ class Journal(Generic[S]):
             yield found, wire.decode(found.body, Record)
             found = await reader.get(self._bus, stream, found.prev) if found.prev else None
 
-    async def find(self, address: subjects.Address, cause: str, most: int = LOOK_BACK) -> Record | None:
-        """Return the record that names a cause, looking back over so many from the last one.
+    async def find(self, address: subjects.Address, causes: Iterable[str], most: int = LOOK_BACK) -> list[Record]:
+        """Return the records that name any of the causes, the oldest first, looking back over so many from the last.
 
         :raises NoAnswer: the broker does not answer.
         """
-        looked = 0
+        wanted, found, looked = set(causes), list[Record](), 0
         async for _, record in self._backwards(address):
             looked += 1
-            if cause in record.causes:
-                return record
-            if looked == most:
+            if not wanted.isdisjoint(record.causes):
+                wanted.difference_update(record.causes)
+                found.append(record)
+            if not wanted or looked == most:
                 break
-        return None
+        return found[::-1]
 
     def write(self, address: subjects.Address, held: Held[S], after: S, record: Record) -> "Written[S]":
         """Return a record as it is to be stored after what is held."""

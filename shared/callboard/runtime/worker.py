@@ -283,10 +283,10 @@ class Worker(Generic[S]):
     async def _finish(self, address: subjects.Address, plan: Plan, *, lost: bool) -> None:
         """Send the commands of turns that were recorded before, set aside what can have none, acknowledge."""
         timer_ms = self._actor.timer_ms(plan.after)
-        for waiting in plan.seen:
-            most = LOOK_BACK if lost or waiting.delivery.delivered > 1 else RECENT
-            record = await self._journal.find(waiting.message.address, waiting.message.id, most)
-            if record is not None:
+        if plan.seen:  # of one key, so of one log; a record that names several of them is followed once
+            again = lost or any(waiting.delivery.delivered > 1 for waiting in plan.seen)
+            causes = [waiting.message.id for waiting in plan.seen]
+            for record in await self._journal.find(address, causes, LOOK_BACK if again else RECENT):
                 await self._follower.follow(address, record, timer_ms)
         if timer_ms and any(isinstance(waiting.message.body, run.Wake) for waiting in plan.seen):
             await arm(self._bus, address, timer_ms)  # one that came too early took the place of the one that is due

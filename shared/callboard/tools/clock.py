@@ -15,6 +15,7 @@ log = structlog.get_logger()
 
 _TELLING_MS = 2000
 _AGAIN_S = 60.0
+_UNTOLD_S = 1.0
 
 
 class BrokerClock:
@@ -29,6 +30,11 @@ class BrokerClock:
         if self._offset_ms is None:
             return time.time() * 1000
         return asyncio.get_running_loop().time() * 1000 + self._offset_ms
+
+    @property
+    def told(self) -> bool:
+        """Whether the broker has told its time."""
+        return self._offset_ms is not None
 
     async def set(self, bus: Bus) -> None:
         """Ask the broker for its time. A broker that does not tell, or not to this user, changes nothing."""
@@ -45,7 +51,7 @@ class BrokerClock:
             log.warning("this machine's clock is not the broker's", off_ms=int(-off))
 
     async def keep(self, bus: Bus) -> None:
-        """Ask again every minute, until cancelled."""
+        """Ask again every minute, and every second until the broker has told its time. Ends when cancelled."""
         while True:
             await self.set(bus)
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(_AGAIN_S if self.told else _UNTOLD_S)
