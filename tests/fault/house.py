@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from callboard.bus import Bus, BusError, layout, reader
 from callboard.server import Server, start_server
@@ -159,6 +161,13 @@ class House:
         """Return every dead letter."""
         found = reader.scan(self.bus, layout.DEAD, "cb.*.dead.*")
         return [wire.decode(message.body, Letter) async for message in found]
+
+
+def priced(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the scripted model cost something, so that a second charge would show."""
+    prices = data / "prices.json"
+    prices.write_text(json.dumps({f"scripted:{data / 'script.json'}": {"input": 1.5, "output": 6.0}}))
+    monkeypatch.setenv("CALLBOARD_PRICES", str(prices))
 
 
 @asynccontextmanager

@@ -157,7 +157,7 @@ def _money(records: Sequence[Stored]) -> Iterator[str]:
     """I4: no grant passes the envelope; every reservation ends once; a closed tree's bill is what was settled."""
     for log, chain in _logs(records).items():
         if chain[0].subject.address.actor == "tree":
-            yield from (f"{log}: {text}" for text in _Purse().follow(chain))
+            yield from (f"{log}: {text}" for text in Purse().follow(chain))
 
 
 def _charged_as_taken(records: Sequence[Stored]) -> Iterator[str]:
@@ -169,13 +169,18 @@ def _charged_as_taken(records: Sequence[Stored]) -> Iterator[str]:
             yield f"{one.call} cost {one.cost_micro_usd} micro-USD and was charged {charged[one.call]}"
 
 
-class _Purse:
+class Purse:
     """A tree's money, folded from the guard's events."""
 
     def __init__(self) -> None:
         self.limit: int | None = None
         self.reserved: dict[str, int] = {}
         self.committed = 0
+
+    @property
+    def used(self) -> int:
+        """What is spent and what may be, micro-USD."""
+        return self.committed + sum(self.reserved.values())
 
     def follow(self, chain: Sequence[Stored]) -> Iterator[str]:
         """Say what is wrong, event by event."""
@@ -194,9 +199,8 @@ class _Purse:
 
     def _granted(self, event: guard.Granted) -> Iterator[str]:
         self.reserved[event.call.id] = event.reserved_micro_usd
-        used = self.committed + sum(self.reserved.values())
-        if self.limit is not None and used > self.limit:
-            yield f"{event.call.id} was granted, with {used} of {self.limit} micro-USD used"
+        if self.limit is not None and self.used > self.limit:
+            yield f"{event.call.id} was granted, with {self.used} of {self.limit} micro-USD used"
 
     def _settled(self, event: guard.Settled) -> Iterator[str]:
         for call, cost, _ in event.entries:

@@ -6,10 +6,7 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,42 +14,11 @@ import pytest
 
 from callboard.server import marks
 from tests.fault.house import WORK
+from tests.fault.up import CLEAN, command, up
 
 pytestmark = pytest.mark.slow
-CALLBOARD = str(Path(sys.executable).parent / "callboard")
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("CALLBOARD_", "NATS_"))}
-CLEAN["CALLBOARD_LOG"] = "error"
 GOALS = 15
 FLIPS = 6
-
-
-def command(data: Path, *more: str) -> list[str]:
-    model = f"scripted:{data.parent / 'script.json'}"
-    return [
-        CALLBOARD,
-        "up",
-        "--data",
-        str(data),
-        "--http",
-        "127.0.0.1:0",
-        "--port",
-        "0",
-        "--json",
-        "--model",
-        model,
-        *more,
-    ]
-
-
-@contextmanager
-def up(data: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run `callboard up` and yield it with its address."""
-    with subprocess.Popen(command(data, *more), stdout=subprocess.PIPE, text=True, env=CLEAN) as process:
-        assert process.stdout is not None
-        try:
-            yield process, json.loads(process.stdout.readline())["http"]
-        finally:
-            process.kill()
 
 
 def refused(data: Path) -> str:

@@ -16,6 +16,7 @@ from tests.integration.system import asks, script
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 pytestmark = [
     pytest.mark.anyio,
+    pytest.mark.slow,
     pytest.mark.skipif(FAKETIME is None, reason="needs libfaketime (apt-get install libfaketime)"),
 ]
 CORE = ("tools", "guard", "planner", "models")
@@ -62,7 +63,6 @@ async def ended(house: House) -> dict[str, Ended]:
     return {one.run: event for one in records for event in one.record.events if isinstance(event, Ended)}
 
 
-@pytest.mark.slow
 async def test_a_clock_that_jumps_an_hour_either_way_ends_nothing_early(breaking: Broker, tmp_path: Path) -> None:
     clocks = Clocks(tmp_path)
     environments = {name: clocks.of(name) for name in CORE}
@@ -92,7 +92,7 @@ async def test_a_deadline_comes_neither_early_nor_late(breaking: Broker, tmp_pat
         assert (event.status, event.code) == ("failed", "time_budget")
 
 
-@pytest.mark.parametrize("off", ["+1h", pytest.param("-1h", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("off", ["+1h", "-1h"])
 async def test_calls_that_wait_when_an_executor_with_a_wrong_clock_starts_are_run(
     breaking: Broker, tmp_path: Path, off: str
 ) -> None:

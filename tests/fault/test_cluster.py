@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from callboard.bus import Bus, layout
+from callboard.bus import Bus, BusError, layout
 from callboard.server.binary import find_server
 from callboard.service import groups_in_force
 from callboard.settings import from_environment
@@ -80,9 +80,19 @@ class Cluster:
         await asyncio.gather(*(node.healthy() for node in self.nodes))
 
     async def leader(self, house: House, stream: str) -> Node:
-        """Return the server that leads a stream."""
-        info = await house.bus.api(f"STREAM.INFO.{stream}")
-        return next(node for node in self.nodes if node.name == info["cluster"]["leader"])
+        """Return the server that leads a stream, once there is one."""
+        async with asyncio.timeout(60):
+            while not (name := await _led_by(house, stream)):  # noqa: ASYNC110 - the servers tell by being asked
+                await asyncio.sleep(0.2)
+        return next(node for node in self.nodes if node.name == name)
+
+
+async def _led_by(house: House, stream: str) -> str:
+    try:
+        info = await house.bus.api(f"STREAM.INFO.{stream}", timeout_s=2)
+    except BusError:
+        return ""
+    return str(info["cluster"].get("leader", ""))
 
 
 @asynccontextmanager

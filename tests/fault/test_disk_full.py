@@ -4,16 +4,20 @@ Once there is room, everything goes on without anybody's help.
 """
 
 import asyncio
+import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.fault.disk import disk, missing
-from tests.fault.house import House, breakable, living
+from tests.fault.house import WORK, House, breakable, living
+from tests.fault.up import up
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
 GOAL = {"objective": "work"}
+ENDED = ("completed", "failed", "refused", "cancelled", "unachievable")
 
 
 async def until(client: httpx.AsyncClient, path: str, status: int, *, within_s: float = 60) -> None:
@@ -47,6 +51,45 @@ async def test_a_full_disk_refuses_goals_and_costs_none_that_was_accepted(tmp_pa
         house.accepted += [run for run in (one.json()["run"] for one in refused) if run in await begun(house)]
         await house.sound(timeout_s=90)
         assert all(process.alive for process in house.host.processes)
+
+
+async def test_a_system_in_one_process_with_all_it_has_on_the_full_disk_goes_on(tmp_path: Path) -> None:
+    """Its ledger, its marks and its log are there too."""
+    async with disk(tmp_path, 400) as own:
+        (own.folder / "script.json").write_text(json.dumps(WORK))
+        with up(own.folder / "data") as (process, http):
+            async with httpx.AsyncClient(base_url=http, timeout=30) as client:
+                before = await ended(client)
+                own.fill()
+                posted = await refused(client)
+                await until(client, "/readyz", 503)
+                await asyncio.sleep(5)  # everything else had the time to meet it too
+                own.free()
+                await until(client, "/readyz", 200)
+                assert await ended(client, before["run"]) == before
+                found = [before, await ended(client), *[await ended(client, run) for run in posted]]
+                assert {one["status"] for one in found} == {"completed"}
+            assert process.poll() is None
+            process.terminate()
+            assert process.wait(30) == 0
+
+
+async def refused(client: httpx.AsyncClient) -> list[str]:
+    """Post goals until one is refused, and return those that were not."""
+    taken: list[str] = []
+    while (answer := await client.post("/v1/goals", json=GOAL)).status_code == 202:
+        taken.append(answer.json()["run"])
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    return taken
+
+
+async def ended(client: httpx.AsyncClient, name: str = "") -> dict[str, Any]:
+    """Return a run as the ledger tells it once it has ended: a new one, or one that there is."""
+    name = name or (await client.post("/v1/goals", json=GOAL)).json()["run"]
+    async with asyncio.timeout(30):
+        while (found := await client.get(f"/v1/runs/{name}")).json().get("status") not in ENDED:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.1)
+    return dict(found.json())
 
 
 async def begun(house: House) -> set[str]:

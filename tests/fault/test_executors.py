@@ -1,9 +1,10 @@
 """Faults of those who act: an effect at most once, one result, and whatever a tool does costs its own call alone."""
 
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,7 +93,12 @@ WRITES = {
 """What is known of a write whose process died at a point, and how often it had its effect."""
 
 
-@pytest.mark.parametrize("point", WRITES)
+def usual(points: Iterable[str], *fast: str) -> list[Any]:
+    """Return the points as cases; those that are not named take their time elsewhere."""
+    return [pytest.param(point, marks=() if point in fast else (pytest.mark.slow,)) for point in points]
+
+
+@pytest.mark.parametrize("point", usual(WRITES, "executor.after_effect"))
 async def test_a_write_has_its_effect_at_most_once_wherever_its_executor_dies(
     house: House, executor: Executor, outside: Counting, point: str
 ) -> None:
@@ -104,6 +110,7 @@ async def test_a_write_has_its_effect_at_most_once_wherever_its_executor_dies(
     assert (result.status, outside.of(result.call)) == WRITES[point]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", BEFORE + AFTER)
 async def test_a_pure_call_is_run_again_until_its_result_is_stored_and_never_after(
     house: House, executor: Executor, outside: Counting, point: str
@@ -117,6 +124,7 @@ async def test_a_pure_call_is_run_again_until_its_result_is_stored_and_never_aft
     assert outside.of(result.call) == (1 if point in AFTER or point == "executor.before_effect" else 2)
 
 
+@pytest.mark.slow
 async def test_a_call_that_takes_longer_than_the_broker_waits_is_delivered_once(
     house: House, executor: Executor, outside: Counting
 ) -> None:
@@ -179,6 +187,7 @@ async def test_a_tool_that_takes_all_memory_costs_its_call_alone(house: House, e
     assert process.alive
 
 
+@pytest.mark.slow
 async def test_a_tool_that_forks_again_and_again_leaves_nothing_behind(
     house: House, executor: Executor, here: Path
 ) -> None:
@@ -192,6 +201,7 @@ async def test_a_tool_that_forks_again_and_again_leaves_nothing_behind(
     assert process.alive
 
 
+@pytest.mark.slow
 async def test_a_tool_that_fills_the_disk_is_stopped_at_its_limit(house: House, executor: Executor, here: Path) -> None:
     await executor.start()
     goal = await house.goal("overflows")
@@ -200,6 +210,7 @@ async def test_a_tool_that_fills_the_disk_is_stopped_at_its_limit(house: House, 
     assert (here / "fill").stat().st_size == 1 << 20
 
 
+@pytest.mark.slow
 async def test_a_call_that_works_for_many_times_the_broker_s_patience_is_run_once(
     house: House, executor: Executor, outside: Counting
 ) -> None:
@@ -212,6 +223,7 @@ async def test_a_call_that_works_for_many_times_the_broker_s_patience_is_run_onc
     assert result.duration_ms >= 12_000
 
 
+@pytest.mark.slow
 async def test_a_call_that_only_reads_completes_though_its_executor_is_restarted_again_and_again(
     house: House, executor: Executor, outside: Counting
 ) -> None:
@@ -236,7 +248,7 @@ async def asker(house: House) -> AsyncIterator[Asker]:
         yield Asker(house, provider)
 
 
-@pytest.mark.parametrize("point", BEFORE + AFTER)
+@pytest.mark.parametrize("point", usual(BEFORE + AFTER, "executor.after_effect"))
 async def test_a_model_is_asked_once_more_at_most_and_charged_once_wherever_its_service_dies(
     house: House, asker: Asker, point: str
 ) -> None:

@@ -12,7 +12,7 @@ from tests.fault.house import Broker, House, living
 from tests.fault.proxy import Proxy, proxied
 from tests.integration.system import asks, script
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 CORE = ("tools", "guard", "planner", "models")
 SLOW = script(
     [
@@ -42,10 +42,10 @@ def dumb(proxy: Proxy) -> None:
     ("name", "harm"),
     [
         pytest.param("planner", deaf, id="planner-deaf"),
-        pytest.param("guard", deaf, id="guard-deaf", marks=pytest.mark.slow),
-        pytest.param("planner", dumb, id="planner-dumb", marks=pytest.mark.slow),
-        pytest.param("models", Proxy.cut, id="models-cut", marks=pytest.mark.slow),
-        pytest.param("tools", deaf, id="tools-deaf", marks=pytest.mark.slow),
+        pytest.param("guard", deaf, id="guard-deaf"),
+        pytest.param("planner", dumb, id="planner-dumb"),
+        pytest.param("models", Proxy.cut, id="models-cut"),
+        pytest.param("tools", deaf, id="tools-deaf"),
     ],
 )
 async def test_what_a_lost_service_held_is_taken_over_and_what_it_says_later_is_refused(
@@ -70,7 +70,6 @@ async def test_what_a_lost_service_held_is_taken_over_and_what_it_says_later_is_
         assert await house.letters() == []
 
 
-@pytest.mark.slow
 async def test_acknowledgements_that_get_lost_after_the_commit_lead_to_one_event_each(
     breaking: Broker, tmp_path: Path
 ) -> None:
@@ -89,7 +88,6 @@ async def test_acknowledgements_that_get_lost_after_the_commit_lead_to_one_event
         assert await house.letters() == []
 
 
-@pytest.mark.slow
 async def test_a_slow_line_that_breaks_now_and_then_costs_time_alone(breaking: Broker, tmp_path: Path) -> None:
     async with proxied(breaking.url) as proxy, through(proxy, breaking.url, tmp_path) as house:
         proxy.there.delay_s = proxy.back.delay_s = 0.02
@@ -101,7 +99,6 @@ async def test_a_slow_line_that_breaks_now_and_then_costs_time_alone(breaking: B
         assert await house.letters() == []
 
 
-@pytest.mark.slow
 async def test_connections_that_break_at_random_cost_time_alone(breaking: Broker, tmp_path: Path) -> None:
     """Every quarter of a second each connection of planner, guard and executors is lost with one in five."""
     dice = Random(20)  # noqa: S311 - the same losses at every run
@@ -116,16 +113,14 @@ async def test_connections_that_break_at_random_cost_time_alone(breaking: Broker
         assert await house.letters() == []
 
 
-@pytest.mark.slow
 async def test_a_line_of_two_megabits_costs_time_alone(breaking: Broker, tmp_path: Path) -> None:
-    """Planner, guard and executors share it, and what they say takes many times as long as they work."""
+    """Planner, guard and executors share it, and wait for it most of the time."""
     async with proxied(breaking.url) as proxy, through(proxy, breaking.url, tmp_path) as house:
         proxy.there.bytes_per_s = proxy.back.bytes_per_s = 2_000_000 // 8
         began = asyncio.get_running_loop().time()
-        for _ in range(20):
-            await house.goal("work " + "and more " * 2_000)
+        for _ in range(25):
+            await house.goal("work " + "and more " * 1_000)
         await house.sound()
         took = asyncio.get_running_loop().time() - began
-        assert proxy.back.carried > 2_000_000
-        assert took > (proxy.back.carried - 500_000) / proxy.back.bytes_per_s
+        assert took > max(5.0, proxy.back.carried / proxy.back.bytes_per_s - 2), "it was the line they waited for"
         assert await house.letters() == []

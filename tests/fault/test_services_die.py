@@ -10,7 +10,7 @@ import pytest
 
 from callboard_contracts import guard, names, run, subjects, wire
 from tests.fault import invariants
-from tests.fault.house import Broker, House, living
+from tests.fault.house import Broker, House, living, priced
 from tests.integration.system import asks, script
 
 pytestmark = pytest.mark.anyio
@@ -22,13 +22,6 @@ SLOW = script(
         {"delay_s": 0.3, "output": "done"},
     ]
 )
-
-
-def priced(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the scripted model cost something, so that a second charge would show."""
-    prices = data / "prices.json"
-    prices.write_text(json.dumps({f"scripted:{data / 'script.json'}": {"input": 1.5, "output": 6.0}}))
-    monkeypatch.setenv("CALLBOARD_PRICES", str(prices))
 
 
 def deleted(data: Path) -> None:
@@ -75,7 +68,9 @@ async def test_a_killed_ledger_and_a_deleted_one_tell_what_the_journal_tells(
         assert await told_by_the_ledger(house) == told
 
 
-@pytest.mark.parametrize("name", ["models", pytest.param("guard", marks=pytest.mark.slow), "planner"])
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("models", "guard")), "planner"]
+)
 async def test_a_model_call_during_which_a_service_is_killed_is_answered_and_charged_once(
     breaking: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -104,7 +99,8 @@ async def granted(house: House, tool: str, count: int) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("name", ["planner", pytest.param("guard", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["planner", "guard"])
 async def test_a_frozen_owner_that_wakes_up_doubles_nothing(breaking: Broker, tmp_path: Path, name: str) -> None:
     """It had pulled inputs when it was frozen; another took them over and ended the runs; then it goes on."""
     async with living(breaking.url, tmp_path, services=("tools", "guard", "planner", "models")) as house:

@@ -18,7 +18,7 @@ from callboard_contracts.journal import Event, Record
 LOOK_BACK = 4096
 """How many records are read in search of a cause: one that is delivered again is among the last."""
 RECENT = 32
-"""The same for an input that the broker does not call a second one: its consumer may have been reset."""
+"""The same for a goal that the broker does not call a second one: its consumer may have been reset."""
 SNAPSHOT_EVERY = 16
 """A reader follows `prev` over at most this many records before it meets a state to start from."""
 
@@ -105,13 +105,17 @@ class Journal(Generic[S]):
             yield found, wire.decode(found.body, Record)
             found = await reader.get(self._bus, stream, found.prev) if found.prev else None
 
-    async def find(self, address: subjects.Address, causes: Iterable[str], most: int = LOOK_BACK) -> list[Record]:
-        """Return the records that name any of the causes, the oldest first, looking back over so many from the last.
+    async def find(self, address: subjects.Address, causes: Iterable[str], since: int, most: int) -> list[Record]:
+        """Return the records that name any of the causes, the oldest first, each once.
+
+        It looks back from the last one: not beyond the sequence `since`, and over `most` records.
 
         :raises NoAnswer: the broker does not answer.
         """
         wanted, found, looked = set(causes), list[Record](), 0
-        async for _, record in self._backwards(address):
+        async for delivery, record in self._backwards(address):
+            if delivery.seq < since:
+                break
             looked += 1
             if not wanted.isdisjoint(record.causes):
                 wanted.difference_update(record.causes)

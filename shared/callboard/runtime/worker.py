@@ -25,6 +25,7 @@ from callboard.bus import (
     PublishTimeout,
     Puller,
     ack,
+    layout,
     nak,
     term,
 )
@@ -246,6 +247,8 @@ class Worker(Generic[S]):
                 log.info("turn lost", actor=self._actor.name, key=key, attempt=attempt, reason=type(error).__name__)
                 self._states.forget(key)
                 lost = True
+                if isinstance(error, PublishTimeout):  # a stream without a leader says so at once: give it a moment
+                    await asyncio.sleep(min(1.0, 0.02 * 2**attempt))
                 continue
             await self._finish(address, plan, lost=lost)
             if plan.later:
@@ -283,16 +286,24 @@ class Worker(Generic[S]):
     async def _finish(self, address: subjects.Address, plan: Plan, *, lost: bool) -> None:
         """Send the commands of turns that were recorded before, set aside what can have none, acknowledge."""
         timer_ms = self._actor.timer_ms(plan.after)
-        if plan.seen:  # of one key, so of one log; a record that names several of them is followed once
-            again = lost or any(waiting.delivery.delivered > 1 for waiting in plan.seen)
-            causes = [waiting.message.id for waiting in plan.seen]
-            for record in await self._journal.find(address, causes, LOOK_BACK if again else RECENT):
-                await self._follower.follow(address, record, timer_ms)
+        for record in await self._recorded(address, plan.seen, lost=lost):
+            await self._follower.follow(address, record, timer_ms)
         if timer_ms and any(isinstance(waiting.message.body, run.Wake) for waiting in plan.seen):
             await arm(self._bus, address, timer_ms)  # one that came too early took the place of the one that is due
         for waiting, dead in plan.dead:
             await self._bury(waiting.delivery, waiting.puller, dead, waiting.message.id)
         self._acknowledge(plan)
+
+    async def _recorded(self, address: subjects.Address, seen: Sequence[Waiting], *, lost: bool) -> list[Record]:
+        """Return the records of inputs of one key, each once. One of the journal lies before the record it caused."""
+        if not seen:
+            return []
+        stream = layout.journal_of(address.tree, self._groups)
+        ours = all(waiting.delivery.stream == stream for waiting in seen)
+        again = ours or lost or any(waiting.delivery.delivered > 1 for waiting in seen)
+        since = min(waiting.delivery.seq for waiting in seen) if ours else 0
+        causes = [waiting.message.id for waiting in seen]
+        return await self._journal.find(address, causes, since, LOOK_BACK if again else RECENT)
 
     async def _bury(self, delivery: Delivery, puller: Puller, dead: Dead, cause: str) -> None:
         """Copy a message to the dead letters with its reason, then take it out of circulation."""
