@@ -28,7 +28,7 @@ def decide_call(state: State, call: Call, source: int, message: Input, facts: Fa
         reserved_tokens=worst.tokens,
         unpriced=worst.unpriced,
         skill_digest=known.skill_digest if known else "",
-        depth=ids.depth_of(call.id),
+        depth=ids.depth_of(ids.run_of(call.id)),
         traceparent=state.traceparent,
     )
 

@@ -71,8 +71,8 @@ class Delivery:
 
     @property
     def cause(self) -> str:
-        """What a record names as its cause: the `ce-id`, or where the message is stored when it has none."""
-        return self.id or f"{self.stream}@{self.seq}"
+        """What a record names as its cause: the `ce-id`, or where it is stored in the actor's own journal."""
+        return self.id or f"@{self.seq}"
 
     @property
     def traceparent(self) -> str:
