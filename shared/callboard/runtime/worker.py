@@ -156,7 +156,7 @@ class Worker(Generic[S]):
             self.spawn(self._drain(key))
             return
         crash.point(f"{self._actor.name}.after_record")
-        self._states.keep(key, written.stored(answer.seq))
+        self._keep(key, written.stored(answer.seq))
         if _timed(plan) or self._actor.commands(address, written.record):
             self.spawn(self._follow_then(key, address, plan, written))
             return
@@ -172,6 +172,13 @@ class Worker(Generic[S]):
         else:
             self._acknowledge(plan)
         self._go_on(key)
+
+    def _keep(self, key: str, held: Held[S]) -> None:
+        """Keep a state, unless its actor is done: what comes late for it is read from its last record."""
+        if self._actor.finished(held.state):
+            self._states.forget(key)
+        else:
+            self._states.keep(key, held)
 
     def _go_on(self, key: str) -> None:
         if self._mail[key]:
@@ -271,7 +278,7 @@ class Worker(Generic[S]):
         written = self._journal.write(address, held, plan.after, self._record(plan))
         ack = await self._bus.publish(written.subject, written.body, written.headers)
         crash.point(f"{self._actor.name}.after_record")
-        self._states.keep(key, written.stored(ack.seq))
+        self._keep(key, written.stored(ack.seq))
         await self._follow(address, plan, written)
 
     def _record(self, plan: Plan) -> Record:
