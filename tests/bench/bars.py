@@ -86,6 +86,7 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("alone_ms", "a run alone, p50", "ms"),
         Metric("beside_ms", "a run beside parked runs, p50", "ms"),
         Metric("slower", "beside to alone"),
+        Metric("at_rest_s", "until the machine is at rest after parking them", "s"),
     ),
 }
 

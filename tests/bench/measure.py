@@ -36,6 +36,20 @@ class Meter:
         return Used(time.perf_counter() - self._begun, self._now() - self._cpu_s)
 
 
+async def quiet(pids: Sequence[int], patience_s: float) -> float:
+    """Wait until this process and others use less than a tenth of a core for a second; return how long that took.
+
+    :raises TimeoutError: they do not come to rest.
+    """
+    begun = time.perf_counter()
+    async with asyncio.timeout(patience_s):
+        while True:
+            meter = Meter(pids)
+            await asyncio.sleep(1)
+            if meter.stop().cpu_s < 0.1:
+                return time.perf_counter() - begun
+
+
 def _cpu_s(pid: int) -> float:
     """Return the CPU seconds of a process with all its threads, in ticks of 10 ms."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
