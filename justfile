@@ -29,10 +29,10 @@ up *args: (setup "demo")
 
 # ── Prove it ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-# Every fast test, with real processes and a real broker
+# Every fast test, with real processes and a real broker, three at once: most of them wait most of the time
 [group('prove')]
 test *args: (setup "dev,demo")
-    @pytest -m "{{ fast }}" "$@"
+    @pytest -m "{{ fast }}" -n 3 --dist loadgroup "$@"
 
 # Random runs under random faults, in virtual time: `just simulate --seeds 1000`
 [group('prove')]

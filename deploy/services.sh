@@ -36,7 +36,7 @@ trap stop EXIT
 trap 'exit 0' INT TERM
 
 start server "$python" -m callboard.server --data "$data" --port "${CALLBOARD_PORT:-4222}"
-for service in ledger guard planner tools models gateway; do
+for service in ledger guard approval planner tools models gateway; do
     url=$(<"$data/urls/$service")
     CALLBOARD_NATS=$url start "$service" "$python" -m "callboard_services.$service" --data "$data"
 done

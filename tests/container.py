@@ -4,6 +4,7 @@ Wanted with CALLBOARD_TEST_BROKER=container. Needs a Docker engine, and no regis
 """
 
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,12 @@ ENTRYPOINT ["/nats-server", "--addr", "0.0.0.0", "--jetstream", "--store_dir", "
 """
 
 
+def engine_answers() -> bool:
+    """Tell whether there is a Docker engine. The client for Python is not asked: it leaves its socket open if not."""
+    docker = shutil.which("docker")
+    return docker is not None and subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0
+
+
 @cache
 def _image() -> str:
     from testcontainers.core.image import DockerImage
@@ -28,7 +35,8 @@ def _image() -> str:
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(find_server().path, Path(folder) / "nats-server")
         (Path(folder) / "Dockerfile").write_text(_DOCKERFILE)
-        return str(DockerImage(path=folder, tag=_TAG, clean_up=False).build())
+        with DockerImage(path=folder, tag=_TAG, clean_up=False) as image:  # which closes its client
+            return str(image)
 
 
 @contextmanager

@@ -34,6 +34,13 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The executor did not learn what was used; this is the reservation."""
     model: str = ""
     duration_ms: int = 0
+    prompt: str = ""
+    """Of a question to a model: the digest of what was sent, 16 hexadecimal digits."""
+    price: tuple[MicroUsd, MicroUsd] | None = None
+    """What a model's tokens were charged at, in micro-US-dollars per million: those of the prompt, those of the answer.
+
+    Absent when nothing was charged by tokens.
+    """
 
 
 class Completed(msgspec.Struct, tag="call.completed.v1", frozen=True, kw_only=True, omit_defaults=True):
@@ -65,6 +72,8 @@ class Refused(msgspec.Struct, tag="call.refused.v1", frozen=True, kw_only=True, 
     call: str
     code: str
     message: str
+    ends: bool = False
+    """The run is to end with it: nobody decided in time, and the rule says so."""
 
 
 class Lost(msgspec.Struct, tag="call.lost.v1", frozen=True, kw_only=True, omit_defaults=True):

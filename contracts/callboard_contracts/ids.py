@@ -7,6 +7,7 @@ and its depth without a look-up, and is one subject token.
 import re
 import zlib
 from functools import lru_cache
+from hashlib import sha256
 
 PARTITIONS = 64
 """Fixed for ever: the partition of a tree is part of its subjects."""
@@ -94,6 +95,6 @@ def trace_id(tree: str) -> str:
 
 
 def span_id(cause: str) -> str:
-    """Return the W3C span id of a run or call: 64 bits that follow from its id, never zero."""
-    forward, backward = zlib.crc32(cause.encode()), zlib.crc32(cause[::-1].encode())
-    return f"{(forward << 32 | backward) or 1:016x}"
+    """Return the W3C span id of a call: the first 64 bits of its id's SHA-256, never zero."""
+    digest = sha256(cause.encode()).hexdigest()[:16]
+    return digest if int(digest, 16) else f"{1:016x}"

@@ -1,10 +1,13 @@
 """The journal's one message: a record is one turn of one actor."""
 
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+
 import msgspec
 
-from callboard_contracts import guard, run
+from callboard_contracts import approval, guard, run
 
-Event = run.Event | guard.Event
+Event = run.Event | guard.Event | approval.Event
 
 
 class Record(msgspec.Struct, tag="journal.record.v1", frozen=True, kw_only=True, omit_defaults=True):
@@ -29,3 +32,8 @@ class Record(msgspec.Struct, tag="journal.record.v1", frozen=True, kw_only=True,
 def granted(record: Record) -> guard.Granted | None:
     """Return the grant that an executor finds in a record it pulled."""
     return next((event for event in record.events if isinstance(event, guard.Granted)), None)
+
+
+def link_of(body: bytes) -> str:
+    """Return the digest by which the next record names a record: 128 bits of SHA-256 in base64url."""
+    return urlsafe_b64encode(sha256(body).digest()[:16]).decode().rstrip("=")

@@ -13,11 +13,17 @@ _TENANT = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
 ADHOC = "_"
 """The skill token of a goal that names no skill."""
 
+EVERYBODY = "_"
+"""In place of a tenant, where something concerns all of them; no tenant can have this name."""
+
 MODEL = "model"
 """The tool name of a model request."""
 
 AGENT = "agent.run"
 """The tool name of a sub-agent."""
+
+ASK = "human.ask"
+"""The tool name of a question to a person. Nobody executes it: the guard holds it until a person answers."""
 
 
 def is_tool(name: str) -> bool:

@@ -3,6 +3,7 @@
 import msgspec
 
 from callboard_contracts import names
+from callboard_contracts.policy import Policy
 from callboard_contracts.skill import Skill
 from callboard_contracts.tool import Entry, Model, Spec
 
@@ -16,6 +17,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Name → digest."""
     versions: dict[str, Skill] = {}
     """Digest → skill."""
+    policies: dict[str, Policy] = {}
+    """Name → the deployment's rules of that name."""
 
     def spec(self, tool: str) -> Spec | None:
         """Return what a tool is, or None when it is unknown or not admitted. Its executors may be restarting."""

@@ -1,9 +1,11 @@
 """The run: what the planner records, and what can be said to a run."""
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 
+from callboard_contracts import names
 from callboard_contracts.call import Call
 from callboard_contracts.goal import Submit
 from callboard_contracts.units import MicroUsd
@@ -15,6 +17,10 @@ Settlement = tuple[str, MicroUsd, int]
 
 IN_FULL = -1
 """A settlement's cost when nobody knows it: the guard commits the whole reservation."""
+
+BYTES_PER_TOKEN = 3
+"""How many bytes of a prompt are estimated to make a token."""
+_PER_RESULT = 20
 
 
 class Accepted(msgspec.Struct, tag="run.accepted.v1", frozen=True, kw_only=True, omit_defaults=True):
@@ -64,12 +70,44 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str = ""
     late: bool = False
     """It came after the run had given the call up: it is booked and causes nothing."""
+    context_tokens: int = 0
+    """Of a question that was to summarise the run, and not the run's next step: an estimate of the next prompt."""
+    estimated: bool = False
+    """Nobody learned what was used: what was reserved is charged."""
+    price: tuple[MicroUsd, MicroUsd] | None = None
+    """What a model's tokens were charged at, in micro-US-dollars per million: those of the prompt, those of the answer.
+
+    Absent when nothing was charged by tokens.
+    """
 
 
 def settlement(taken: Taken) -> Settlement:
     """Return what a result costs the tree; one that never came costs all that was reserved for it."""
     cost = IN_FULL if taken.code == "call_timeout" and taken.status == "lost" else taken.cost_micro_usd
     return (taken.call, cost, taken.input_tokens + taken.output_tokens)
+
+
+def prompt_after(tokens: int, results: Iterable[Taken]) -> int:
+    """Return an estimate, in tokens, of a prompt after results: the model's own count where it gave one.
+
+    What came late is in no prompt.
+    """
+    for taken in results:
+        if taken.late:
+            continue
+        if taken.context_tokens:
+            tokens = taken.context_tokens
+        elif taken.tool == names.MODEL and taken.input_tokens:
+            tokens = taken.input_tokens + taken.output_tokens
+        else:
+            tokens += _PER_RESULT + taken.bytes // BYTES_PER_TOKEN
+    return tokens
+
+
+def is_turn(taken: Taken) -> bool:
+    """Tell whether a result is what people count as a turn: the model's word on the run's next step, or its failure."""
+    step = taken.tool == names.MODEL and not taken.late and not taken.context_tokens
+    return step and taken.status != "refused"  # then it never reached the model
 
 
 class Took(msgspec.Struct, tag="run.took.v1", frozen=True, kw_only=True, omit_defaults=True):
@@ -94,6 +132,16 @@ class Called(msgspec.Struct, tag="run.called.v1", frozen=True, kw_only=True, omi
     calls: tuple[Call, ...]
     settled: tuple[Settlement, ...] = ()
     """Of results that earlier records took; what this one took stands in it already."""
+
+
+def asks_model(event: object) -> bool:
+    """Tell whether an event asks the run's model."""
+    return isinstance(event, Called) and any(call.tool == names.MODEL for call in event.calls)
+
+
+def summarises(call: Call) -> bool:
+    """Tell whether a call is to sum up the run's older steps: its answer is no step of the run."""
+    return call.tool == names.MODEL and isinstance(call.arguments, dict) and call.arguments.get("summarise") is True
 
 
 class Deferred(msgspec.Struct, tag="run.deferred.v1", frozen=True, kw_only=True, omit_defaults=True):
@@ -121,6 +169,16 @@ class Resumed(msgspec.Struct, tag="run.resumed.v1", frozen=True, kw_only=True, o
     nth: int
     """The number of this pause or resumption in the tree."""
     principal: str = ""
+
+
+class Parked(msgspec.Struct, tag="run.parked.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """Which calls wait for a person: their clocks stand still, and the run's own as long as there are any."""
+
+    at_ms: int
+    nth: int
+    """The number of this word in the tree: an older one that comes later changes nothing."""
+    calls: tuple[str, ...] = ()
+    """All of them; none: the run goes on."""
 
 
 class Steered(msgspec.Struct, tag="run.steered.v1", frozen=True, kw_only=True, omit_defaults=True):
@@ -195,6 +253,15 @@ class Resume(msgspec.Struct, tag="run.resume.v1", frozen=True, kw_only=True, omi
     principal: str = ""
 
 
+class Park(msgspec.Struct, tag="run.park.v1", frozen=True, kw_only=True, omit_defaults=True):
+    """Tell which calls wait for a person, themselves or in a sub-agent: from the guard."""
+
+    nth: int
+    """The number of this word in the tree."""
+    calls: tuple[str, ...] = ()
+    """All of them; none: the run goes on."""
+
+
 class Steer(msgspec.Struct, tag="run.steer.v1", frozen=True, kw_only=True, omit_defaults=True):
     """Tell the model something: from a person, through the guard."""
 
@@ -215,5 +282,8 @@ class Wake(msgspec.Struct, tag="run.wake.v1", frozen=True, kw_only=True, omit_de
     """The actor's one timer came due. A timer that the state does not expect is ignored."""
 
 
-Event = Accepted | Refused | Took | Noted | Called | Deferred | Paused | Resumed | Steered | Retried | Armed | Ended
-Signal = Cancel | Pause | Resume | Steer | Retry | Wake
+Event = (
+    Accepted | Refused | Took | Noted | Called | Deferred
+    | Paused | Resumed | Parked | Steered | Retried | Armed | Ended
+)  # fmt: skip
+Signal = Cancel | Pause | Resume | Park | Steer | Retry | Wake

@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from callboard_contracts.policy import Rule
+
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
     """A file that comes with a skill, in the blob store by its digest."""
@@ -25,6 +27,8 @@ class Skill(msgspec.Struct, tag="skill.skill.v1", frozen=True, kw_only=True, omi
     contract: dict[str, Any] | None = None
     grounded: bool = False
     files: tuple[File, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    """When a person must decide about a call of its runs, beside what the deployment says."""
 
 
 class Current(msgspec.Struct, tag="skill.current.v1", frozen=True, kw_only=True):

@@ -6,6 +6,11 @@ cb.<tenant>.{timer|due}.{run|tree|approval}.<p>.<tree>.<run>                a ti
 cb.<tenant>.live.<tree>.<run>.<kind>                                        what people subscribe to
 cb.<tenant>.ask.<service>.<question>                                        request and reply, never stored
 cb.<tenant>.dead.<service>                                                  what could not be handled
+cb.<tenant>.notice.<kind>                                                   what people should hear of now
+cb.<tenant>.post.<webhook>.<notice>                                         a notice on its way to one webhook
+cb.<tenant>.memory.<kind>.<id>                                              what is remembered, one message each
+cb.<tenant>.read.<tree>.<call>                                              what a call read of it
+cb.<tenant>.audit.<journal>                                                 signed checkpoints, `_` for all tenants
 """
 
 from typing import Literal, Self, get_args
@@ -94,6 +99,11 @@ class Address(msgspec.Struct, frozen=True):
         """Return the guard's address for a run of a tree; the key is the tree, the run says whom a record is about."""
         return cls(tenant, "tree", ids.tree_of(run), run)
 
+    @classmethod
+    def of_request(cls, tenant: str, call: str) -> Self:
+        """Return the address of the request about a call: its id is the call's."""
+        return cls(tenant, "approval", ids.tree_of(call), call)
+
 
 class Subject(msgspec.Struct, frozen=True):
     """One message of an actor: its address, its lane (`in`, `log`, `send`) and its kind (one or more tokens)."""
@@ -173,3 +183,28 @@ def ask(tenant: str, service: str, question: str) -> str:
 def dead(tenant: str, service: str) -> str:
     """Return where a service puts what it could not handle."""
     return f"cb.{tenant}.dead.{service}"
+
+
+def notice(tenant: str, kind: str) -> str:
+    """Return where something is said that people should hear of now."""
+    return f"cb.{tenant}.notice.{kind}"
+
+
+def post(tenant: str, webhook: str, notice: str) -> str:
+    """Return where a notice waits to be posted to one webhook; `notice` is a token that follows from its id."""
+    return f"cb.{tenant}.post.{webhook}.{notice}"
+
+
+def memory(tenant: str, kind: str, *id: str) -> str:  # noqa: A002 - as it is called everywhere
+    """Return where something is remembered; a note's id is its run and its call, a part's its document and more."""
+    return ".".join(("cb", tenant, "memory", kind, *id))
+
+
+def read(tenant: str, call: str) -> str:
+    """Return where it is recorded what a call read of what is remembered."""
+    return f"cb.{tenant}.read.{ids.tree_of(call)}.{call}"
+
+
+def audit(journal: str, tenant: str = names.EVERYBODY) -> str:
+    """Return where the signed checkpoints of a journal are; it is all tenants'."""
+    return f"cb.{tenant}.audit.{journal}"

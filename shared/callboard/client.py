@@ -16,6 +16,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from callboard.approving import Approvals
 from callboard_contracts.errors import CATALOGUE, CallboardError
 
 DONE = frozenset({"completed", "failed", "unachievable", "cancelled", "refused"})
@@ -103,7 +104,7 @@ class Retried(msgspec.Struct, frozen=True):
     run: str
     retry_of: str
     from_turn: int
-    """The turn of tools after which it goes on; 0: from the beginning."""
+    """The turn after whose calls it goes on, counted as `--turn` does; 0: from the beginning."""
 
 
 class Waits(msgspec.Struct, frozen=True):
@@ -143,6 +144,8 @@ class Client:
             self._http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=timeout, transport=transport)
         except httpx.InvalidURL as error:
             raise CallboardError("invalid_request", f"{url!r} is not a URL: {error}") from None
+        self.approvals = Approvals(self._send)
+        """Requests to people."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -165,9 +168,13 @@ class Client:
         found = _read(await self._send("GET", f"/v1/runs/{quote(run, safe='')}"), dict[str, Any])
         return _run(found)
 
-    async def runs(self, *, limit: int = 50, before: str = "", status: str = "", skill: str = "") -> list[Run]:
-        """Return runs, newest first; `before` is the id of the last one that was seen."""
-        wanted = {"limit": limit, "before": before, "status": status, "skill": skill}
+    async def runs(self, *, limit: int = 50, before: str = "", **filters: Any) -> list[Run]:
+        """Return runs, newest first; `before` is the id of the last one that was seen.
+
+        `filters` are those of `GET /v1/runs`: `status`, `skill`, `user`, `label` (one or a list), `since`, `until`,
+        `min_cost`, `max_cost`.
+        """
+        wanted = {"limit": limit, "before": before, **filters}
         query = {name: value for name, value in wanted.items() if value}
         found = _read(await self._send("GET", "/v1/runs", params=query), dict[str, Any])
         return [_run(row) for row in found["runs"]]
@@ -282,12 +289,39 @@ class Client:
         found = _read(await self._send("PUT", f"/v1/skills/{quote(name, safe='')}", content=body), dict[str, Any])
         return str(found["digest"])
 
+    async def ask(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None, timeout_s: float = 0
+    ) -> dict[str, Any]:
+        """Return the answer of any route that answers JSON; `/openapi.json` describes them.
+
+        :param query: parameters; those that are empty are left out. :param timeout_s: for what takes long.
+        """
+        more: dict[str, Any] = {"params": {name: value for name, value in (query or {}).items() if value}}
+        more |= {"content": msgspec.json.encode(body)} if body is not None else {}
+        more |= {"timeout": httpx.Timeout(timeout_s, connect=_CONNECT_S)} if timeout_s else {}
+        return _read(await self._send(method, path, **more), dict[str, Any])
+
     async def ready(self) -> bool:
         """Tell whether the system could take a goal now."""
         try:
             return (await self._http.get("/readyz")).status_code == 200
         except httpx.HTTPError:
             return False
+
+    async def download(self, path: str, query: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """Yield what a route sends piece by piece. It may end early when the system fails: its format tells."""
+        wanted = {name: value for name, value in query.items() if value}
+        try:
+            async with self._http.stream("GET", path, params=wanted) as answer:
+                if answer.status_code >= 400:
+                    await answer.aread()
+                    _check(answer)
+                async for piece in answer.aiter_bytes():
+                    yield piece
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+            raise CallboardError("not_running", f"nobody answers at {self.url}: {error}") from None
+        except httpx.HTTPError as error:
+            raise CallboardError("unavailable", f"{self.url} broke off: {str(error) or type(error).__name__}") from None
 
     async def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:

@@ -1,4 +1,6 @@
-"""API keys: a name and the SHA-256 of a 256-bit random token, in `<data>/keys.json`. The token itself is shown once.
+"""API keys: a name, groups and the SHA-256 of a 256-bit random token, in `<data>/keys.json`. The token is shown once.
+
+Who holds the key acts under its name, and belongs to its groups: nothing that a message says can change that.
 
 A token has the entropy of a key, so one round of SHA-256 is as good as a slow hash and costs a microsecond.
 """
@@ -10,6 +12,7 @@ import re
 import secrets
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -29,6 +32,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     sha256: str
     created_ms: int
+    groups: tuple[str, ...] = ()
 
 
 def path_of(data: Path) -> Path:
@@ -49,18 +53,27 @@ def entries(data: Path) -> tuple[Key, ...]:
         raise CallboardError("invalid_request", f"{path_of(data)} cannot be read: {error}") from None
 
 
-def add(data: Path, name: str) -> str:
+def add(data: Path, name: str, groups: Sequence[str] = ()) -> str:
     """Make a key and return its token, which is kept nowhere.
 
-    :raises CallboardError: `invalid_request` when the name is taken or cannot be one.
+    :raises CallboardError: `invalid_request` when the name is taken or cannot be one, or a group's cannot.
     """
-    if not _NAME.fullmatch(name) or name == LOCAL:
-        raise CallboardError("invalid_request", f"{name!r} cannot name a key: use letters, digits, `.`, `_` and `-`")
+    for what, word in (("key", name), *(("group", group) for group in groups)):
+        if not _NAME.fullmatch(word) or word == LOCAL:
+            raise CallboardError(
+                "invalid_request", f"{word!r} cannot name a {what}: use letters, digits, `.`, `_` and `-`"
+            )
     present = entries(data)
     if any(key.name == name for key in present):
         raise CallboardError("invalid_request", f"there is a key named {name!r}")
     token = _PREFIX + secrets.token_urlsafe(32)
-    _write(data, (*present, Key(name=name, sha256=_digest(token), created_ms=time.time_ns() // 1_000_000)))
+    made = Key(
+        name=name,
+        sha256=_digest(token),
+        created_ms=time.time_ns() // 1_000_000,
+        groups=tuple(dict.fromkeys(groups)),
+    )
+    _write(data, (*present, made))
     return token
 
 
@@ -76,12 +89,12 @@ def remove(data: Path, name: str) -> None:
     _write(data, left)
 
 
-def find(keys: tuple[Key, ...], token: str) -> str:
-    """Return the name of the key with that token, empty when there is none. Takes as long for any token."""
-    digest, found = _digest(token), ""
+def find(keys: tuple[Key, ...], token: str) -> Key | None:
+    """Return the key with that token, None when there is none. Takes as long for any token."""
+    digest, found = _digest(token), None
     for key in keys:
         if hmac.compare_digest(key.sha256, digest):
-            found = key.name
+            found = key
     return found
 
 

@@ -39,14 +39,15 @@ Serve = Callable[[Context], Awaitable[None]]
 
 
 async def groups_in_force(bus: Bus, settings: Settings) -> int:
-    """Return the number of journal groups, creating the streams when the broker has none and the user may.
+    """Return the number of journal groups, creating the streams that the broker lacks when the user may.
 
-    :raises CallboardError: `broker_refused` when they are missing and may not be created.
+    :raises CallboardError: `broker_refused` when some are missing and may not be created.
     """
     try:
-        return await layout.discover(bus) or await layout.provision(
-            bus, settings.groups, settings.ack_wait_s, settings.replicas
-        )
+        groups = await layout.discover(bus)
+        if groups and not await layout.missing(bus, groups):
+            return groups
+        return await layout.provision(bus, settings.groups, settings.ack_wait_s, settings.replicas)
     except BusError as error:
         raise CallboardError("broker_refused", f"the streams are missing and cannot be created: {error}") from None
 

@@ -27,12 +27,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A JSON file of model prices in USD per million tokens: `{"name": {"input": 1.0, "output": 2.0}}`."""
     http: str = "127.0.0.1:8420"
     """Where the gateway listens."""
+    url: str = ""
+    """The gateway's URL as people reach it, for links in notices; empty: made from `http`."""
+    webhooks: str = ""
+    """A TOML file of webhooks that are told of notices; empty: `webhooks.toml` in the data folder, if it is there."""
     concurrency: int = 8
     """How many calls an executor process runs at once."""
     ack_wait_s: float = 30.0
     """After this silence the broker delivers an input again."""
     retention_s: float = 30 * 86_400.0
     """How long after its end a tree stays in the journal before the ledger archives it; 0 or `never`: for ever."""
+    alerts: str = ""
+    """A TOML file of spend alerts; empty: `alerts.toml` in the data folder, else the usual ones; `off`: none."""
+    memory: str = ""
+    """Where memory keeps its LanceDB tables: a folder or an object storage URI; empty: `<data>/memory`."""
+    embeddings: str = ""
+    """What makes vectors: empty for the built-in model, `https://host/v1#model`, or a model name of litellm."""
+    trace_content: bool = False
+    """Send prompts, arguments and outputs with traces, where OpenTelemetry's variables name a collector."""
     log: str = "info"
 
 

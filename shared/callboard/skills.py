@@ -4,6 +4,7 @@
         SKILL.md              front matter (name, description, allowed-tools, metadata …), then the prompt
         input.schema.json     JSON Schema of the input; optional
         output.schema.json    JSON Schema of the output, the skill's contract; optional
+        approval.toml         which calls of its runs wait for a person (see `callboard.policy`); optional
         assets/…              everything else comes with the skill, as files that its runs can read
 
 Ours in the front matter is only `metadata`: `callboard.grounded: "true"`. An unknown field is an error, because a
@@ -22,13 +23,16 @@ from callboard.actor import check_schema
 from callboard.bus import Bus
 from callboard.bus.objects import MAX_FILE_BYTES, clean_path, put_blob
 from callboard.bus.registry import put_skill
+from callboard.policy import load_rules
 from callboard_contracts import names
 from callboard_contracts.errors import CallboardError
+from callboard_contracts.policy import Rule
 from callboard_contracts.skill import File, Skill
 
 SKILL: Final = "SKILL.md"
 INPUT: Final = "input.schema.json"
 OUTPUT: Final = "output.schema.json"
+RULES: Final = "approval.toml"
 GROUNDED: Final = "callboard.grounded"
 
 _FENCE = "---"
@@ -79,6 +83,7 @@ def load(folder: Path) -> Folder:
         contract=_schema(folder / OUTPUT),
         grounded=front.grounded(),
         files=tuple(_file(path, data) for path, data in sorted(contents.items())),
+        rules=_rules(folder / RULES),
     )
     return Folder(skill=skill, contents=contents)
 
@@ -103,6 +108,7 @@ def deployment(folder: Folder) -> dict[str, Any]:
         "input_schema": skill.input_schema,
         "contract": skill.contract,
         "grounded": skill.grounded,
+        "rules": msgspec.to_builtins(skill.rules),
         "files": [
             {"path": path, "base64": base64.b64encode(data).decode()} for path, data in sorted(folder.contents.items())
         ],
@@ -227,6 +233,13 @@ def _schema(path: Path) -> dict[str, Any] | None:
     return dict(found)
 
 
+def _rules(path: Path) -> tuple[Rule, ...]:
+    try:
+        return load_rules(path) if path.is_file() else ()
+    except CallboardError as error:
+        raise CallboardError("invalid_skill", error.detail) from None
+
+
 def _contents(folder: Path) -> dict[str, bytes]:
     """Return everything that comes with the skill. Hidden files and caches stay where they are."""
     found: dict[str, bytes] = {}
@@ -234,7 +247,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
         parts = path.relative_to(folder).parts
         if not path.is_file() or any(part.startswith(".") or part == "__pycache__" for part in parts):
             continue
-        if len(parts) == 1 and parts[0] in (SKILL, INPUT, OUTPUT):
+        if len(parts) == 1 and parts[0] in (SKILL, INPUT, OUTPUT, RULES):
             continue
         found[_path(path, "/".join(parts))] = _bytes(path, folder)
     if len(found) > _MAX_FILES:

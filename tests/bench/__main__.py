@@ -22,7 +22,7 @@ from tests.bench.report import Row, print_table
 from tests.bench.works import WORKS, Where
 
 _USUAL = ("w1", "w2", "w3", "w4")
-_ONE_PROFILE = ("scale", "memory", "parked")
+_ONE_PROFILE = ("scale", "memory", "parked", "recall", "history")
 """They compare the system with itself: one profile says it."""
 _GROUPS = {"always": 4}
 """Where every message is synced, four streams write half as much again as one."""
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sync", default="always,100ms", help="sync intervals of the journal, by commas")
     parser.add_argument("--groups", type=int, help="journals; default: 4 with `always`, else 2")
     parser.add_argument("--repeat", type=int, default=1, help="measure each figure so often and take the median")
-    parser.add_argument("--many", type=int, default=100_000, help="runs of `memory` and `parked`")
+    parser.add_argument("--many", type=int, default=100_000, help="runs of `memory` and `parked`; `history`: ten times")
     parser.add_argument("--json", type=Path, help="write the JSON to a file as well")
     return parser
 

@@ -86,7 +86,24 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("alone_ms", "a run alone, p50", "ms"),
         Metric("beside_ms", "a run beside parked runs, p50", "ms"),
         Metric("slower", "beside to alone"),
-        Metric("at_rest_s", "until the machine is at rest after parking them", "s"),
+        Metric("at_rest_s", "at rest again after", "s"),
+    ),
+    "history": (
+        Metric("page_ms", "a page by one filter, p95, the slowest", "ms"),
+        Metric("page_of_several_ms", "a page by several, p95, the slowest", "ms"),
+        Metric("sum_s", "costs by one dimension, the slowest", "s"),
+        Metric("sum_of_several_s", "costs by several, the slowest", "s"),
+        Metric("seal_us_per_tree", "adding up a tree that is over", "µs"),
+        Metric("mib", "the database", "MiB"),
+    ),
+    "recall": (
+        Metric("folded_s", "from the start until every row is folded", "s"),
+        Metric("indexed_s", "from the start until every index is built", "s"),
+        Metric("recall_p50_ms", "a question, p50", "ms"),
+        Metric("recall_p95_ms", "a question, p95", "ms"),
+        Metric("recall_cpu_ms", "CPU of the service, a question", "ms"),
+        Metric("visible_p99_ms", "from remembering to finding, p99", "ms"),
+        Metric("service_mib", "memory of the service", "MiB"),
     ),
 }
 
@@ -106,7 +123,11 @@ BARS = (
     Bar(key="delivery_p50_ms", at="most", limit=2),
     Bar(key="ratio", at="least", limit=3.8),
     Bar(key="growth", at="most", limit=1.1),
+    Bar(key="page_ms", at="most", limit=100),
+    Bar(key="sum_s", at="most", limit=1),
     Bar(key="slower", at="most", limit=1.1),
+    Bar(key="recall_p95_ms", at="most", limit=30),
+    Bar(key="visible_p99_ms", at="most", limit=1000),
 )
 
 

@@ -29,7 +29,7 @@ class Meter:
         self._cpu_s = self._now()
 
     def _now(self) -> float:
-        return time.process_time() + sum(_cpu_s(pid) for pid in self._pids)
+        return time.process_time() + sum(cpu_s(pid) for pid in self._pids)
 
     def stop(self) -> Used:
         """Return what was used."""
@@ -50,7 +50,7 @@ async def quiet(pids: Sequence[int], patience_s: float) -> float:
                 return time.perf_counter() - begun
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """Return the CPU seconds of a process with all its threads, in ticks of 10 ms."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) * _TICK_S

@@ -29,7 +29,7 @@ TELL = bool(os.environ.get("BENCH_TELL"))
 _PAD = "x" * 880
 _REPLY = "y" * 180
 _DAY_S = 86_400.0
-_MODEL_USAGE = Usage(input_tokens=100, output_tokens=50, cost_micro_usd=200)
+_MODEL_USAGE = Usage(input_tokens=100, output_tokens=50, cost_micro_usd=200, prompt="0123456789abcdef")
 _TOOL_USAGE = Usage(cost_micro_usd=200)
 
 

@@ -4,6 +4,7 @@ import io
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -16,7 +17,8 @@ pytestmark = pytest.mark.anyio
 
 
 def _where(folder: Path, profile: Profile = "embedded") -> Where:
-    return Where(folder=folder, profile=profile, sync="100ms", groups=2, runs=3, children=3, few=2, many=4, scaled=2)
+    few = Where(folder=folder, profile=profile, sync="100ms", groups=2, runs=3, children=3, few=2, many=4, scaled=2)
+    return msgspec.structs.replace(few, woken_s=0)
 
 
 async def test_a_step_of_the_system_and_of_the_chain_is_three_messages_and_one_of_the_floor(tmp_path: Path) -> None:
@@ -35,8 +37,11 @@ async def test_a_killed_system_completes_every_run_and_the_audit_finds_nothing_l
 
 @pytest.mark.parametrize(
     ("work", "profile"),
-    [("w2", "services"), ("w4", "embedded"), ("scale", "embedded"), ("memory", "embedded"), ("parked", "embedded")],
-)
+    [
+        ("w2", "services"), ("w4", "embedded"), ("scale", "embedded"), ("memory", "embedded"), ("parked", "embedded"),
+        ("history", "embedded"), ("recall", "embedded"),
+    ],
+)  # fmt: skip
 async def test_each_other_work_measures_what_its_table_shows(tmp_path: Path, work: str, profile: Profile) -> None:
     row = await WORKS[work](_where(tmp_path, profile))
     assert {metric.key for metric in METRICS[work]} <= row.figures.keys()

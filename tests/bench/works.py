@@ -1,13 +1,15 @@
 """Each work in one profile with one sync: what is started for it, the references beside it, the figures."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from statistics import median
 
 import msgspec
 
-from tests.bench import long, stubs
+from tests.bench import history, long, stubs
 from tests.bench.bars import Figures
+from tests.bench.recall import recall
 from tests.bench.report import Row
 from tests.bench.scale import CALLS, CONCURRENCY, scale
 from tests.bench.system import Bench, Profile, Setup, What, running
@@ -35,6 +37,8 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
     children: int = CHILDREN
     few: int = 10_000
     many: int = 100_000
+    woken_s: float = long.WOKEN_S
+    """How long `memory` and `parked` wait for the timers of the runs before them."""
     scaled: int = 4
     """Executor processes of `scale`."""
     repeat: int = 1
@@ -113,13 +117,28 @@ def _runs(where: Where, processes: int) -> int:
 async def measure_memory(where: Where) -> Row:
     """Memory after many small runs."""
     setup = where.setup("callboard", "rounds-1")
-    return await _beside("memory", where, [setup], lambda bench: long.memory(bench, where.few, where.many))
+    return await _beside(
+        "memory", where, [setup], lambda bench: long.memory(bench, where.few, where.many, where.woken_s)
+    )
 
 
 async def measure_parked(where: Where) -> Row:
     """One run beside many parked ones."""
     setup = where.setup("callboard", "rounds-10", "never-1")
-    return await _beside("parked", where, [setup], lambda bench: long.parked(bench, where.many, min(100, where.runs)))
+    probes = min(100, where.runs)
+    return await _beside("parked", where, [setup], lambda bench: long.parked(bench, where.many, probes, where.woken_s))
+
+
+async def measure_recall(where: Where) -> Row:
+    """Recall over many rows, and what building the tables takes."""
+    found = await recall(where.folder, where.sync, where.many, where.runs)
+    return _row("recall", where, {"callboard": found})
+
+
+async def measure_history(where: Where) -> Row:
+    """A ledger alone, with a history ten times as long as what the other works make at most."""
+    found = await asyncio.to_thread(history.measure, where.folder, 10 * where.many)
+    return _row("history", where, {"callboard": found})
 
 
 WORKS: dict[str, Callable[[Where], Awaitable[Row]]] = {
@@ -130,4 +149,6 @@ WORKS: dict[str, Callable[[Where], Awaitable[Row]]] = {
     "scale": measure_scale,
     "memory": measure_memory,
     "parked": measure_parked,
+    "history": measure_history,
+    "recall": measure_recall,
 }

@@ -93,12 +93,13 @@ def test_a_run_that_failed_says_what_it_did_and_is_taken_up_again(system: Path) 
     assert "It ended unachievable at" in runs(system, "why", run).stdout
     said = runs(system, "retry", run, "--json")
     taken = last_json(said)
-    assert (said.returncode, taken["retry_of"], taken["from_turn"]) == (0, run, 2)
+    assert (said.returncode, taken["retry_of"], taken["from_turn"]) == (0, run, 1)
     found = until(system, taken["run"], "unachievable")
-    assert (found["retry_of"], found["from_turn"]) == (run, 2)
-    assert f"takes up after turn 2 of {run}" in runs(system, "show", taken["run"]).stderr
+    assert (found["retry_of"], found["from_turn"]) == (run, 1)
+    assert f"takes up after turn 1 of {run}" in runs(system, "show", taken["run"]).stderr
     for tokens, problem in (
-        (("retry", run, "--from-turn", "9"), "these are: 2"),
+        (("retry", run, "--from-turn", "2"), "it can be taken up after: 1"),
+        (("retry", run, "--from-turn", "9"), "has no turn 9: it has 2 turns"),
         (("retry", run, "--call", f"{run}-2-1"), "The run has ended"),
         (("retry", run, "--call", "x", "--from-turn", "1"), "--from-turn"),
         (("retry", run, "--from-turn", "-1"), "--from-turn -1"),
@@ -120,3 +121,30 @@ def test_control_needs_a_system_that_runs(tmp_path: Path) -> None:
     for tokens in (("pause", "x"), ("resume", "x"), ("steer", "x", "y"), ("cancel", "x"), ("retry", "x")):
         said = callboard("runs", *tokens, "--data", str(tmp_path))
         assert (said.returncode, "no system runs" in said.stderr) == (2, True), said.stderr
+
+
+def test_what_the_model_read_in_a_turn_is_shown_part_by_part(system: Path) -> None:
+    run = str(last_json(callboard("run", "it [fails]", "--json", "--data", str(system)))["run"])
+    shown = runs(system, "show", run, "--turn", "2", "--context")
+    assert shown.returncode == 0, shown.stderr
+    first, room, exact, head, *parts = shown.stdout.splitlines()
+    assert first.startswith(f"turn 2 of {run}")
+    assert "of 123,904 tokens by estimate" in room
+    assert exact.startswith("exactly what was sent")
+    assert head.split() == ["PART", "TOKENS", "WINDOW", "STATE", "WHAT", "FROM"]
+    assert [part.split()[0] for part in parts] == ["rules", "contract", "goal", "step", "tools"]
+    assert 'calc expression="6*7", no.tool' in shown.stdout
+    with_messages = runs(system, "show", run, "--context", "--messages").stdout
+    assert "── result of calc ─" in with_messages
+    assert '→ calc {"expression":"6*7"}' in with_messages
+    found = last_json(runs(system, "show", run, "--context", "--json"))
+    assert (found["turn"], found["exact"], found["call"]) == (2, True, f"{run}-3-0")
+
+
+def test_a_turn_that_never_was_is_refused_with_what_to_do(system: Path) -> None:
+    run = str(last_json(callboard("run", "hello", "--json", "--data", str(system)))["run"])
+    for turn in ("3", "-1"):
+        said = runs(system, "show", run, "--turn", turn, "--context")
+        assert (said.returncode, said.stdout) == (2, "")
+        assert "The run has no such turn" in said.stderr
+        assert "numbers its turns" in said.stderr

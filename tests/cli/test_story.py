@@ -71,6 +71,19 @@ def test_a_run_is_told_turn_by_turn_with_its_sub_agents_nested() -> None:
     assert story.open == {}
 
 
+def test_a_summary_is_no_turn_and_is_told_with_what_it_cost() -> None:
+    summary = {"type": "model.summary.v1", "text": "12 in all", "through": 5, "answers": 8}
+    done = took(f"{RUN}-9-0", "model", output=summary, context_tokens=900, input_tokens=700, duration_ms=3)
+    failed = took(f"{RUN}-9-0", "model", "failed", code="rate_limited", message="later", context_tokens=900)
+    answer = took(f"{RUN}-10-0", "model", output=ASKS)
+    story, lines = told([("took", record(RUN, done)), ("took", record(RUN, failed)), ("took", record(RUN, answer))])
+    assert [(line.kind, line.number) for line in lines] == [("note", 0), ("note", 0), ("said", 1)]
+    assert lines[0].text.startswith("the first 8 turns were summed up")
+    assert "700 → 0 tokens" in lines[0].aside
+    assert lines[1].text == "the older steps could not be summed up: failed: rate_limited: later"
+    assert story.turns == 1
+
+
 def test_what_is_under_way_is_known_with_what_is_heard_of_it() -> None:
     story, _ = told(HISTORY[:3])
     assert [call.tool for call in story.open.values()] == ["calc", "agent.run", "model"]
@@ -111,7 +124,9 @@ def test_what_a_person_said_is_told_with_who_said_it() -> None:
 def test_a_run_that_takes_up_another_says_which_and_from_where() -> None:
     first = accepted("Go on.")
     first["goal"]["retry"] = {"of": CHILD, "turn": 4}
-    assert f"takes up after turn 4 of {CHILD}" in told([("accepted", record(RUN, first))])[1][1].text
+    (_, about) = Story(RUN, from_turn=2).take("accepted", record(RUN, first))
+    assert f"takes up after turn 2 of {CHILD}" in about.text  # as people count: 4 is the number in its calls' ids
+    assert f"takes up {CHILD}" in told([("accepted", record(RUN, first))])[1][1].text
     first["goal"]["retry"] = {"of": CHILD}
     assert f"takes up anew what was {CHILD}" in told([("accepted", record(RUN, first))])[1][1].text
 
@@ -161,3 +176,12 @@ def test_amounts_times_and_values_are_short() -> None:
     assert len(brief("x" * 1000)) == 96
     assert brief({"a": [1]}) == '{"a":[1]}'
     assert brief(None) == ""
+
+
+def test_an_answer_that_came_too_late_is_no_turn() -> None:
+    lost = took(f"{RUN}-1-0", "model", "lost", code="call_timeout", message="no answer")
+    late = took(f"{RUN}-1-0", "model", output=ASKS, late=True, input_tokens=700)
+    answer = took(f"{RUN}-2-0", "model", output=ASKS)
+    story, lines = told([("took", record(RUN, one)) for one in (lost, late, answer)])
+    assert [(line.kind, line.number) for line in lines] == [("wrong", 1), ("note", 0), ("said", 2)]
+    assert (lines[1].text, story.turns) == ("the model answered too late", 2)

@@ -43,6 +43,7 @@ WRONG = [
     (["run", "x", "--skill", "./no-such-folder"], "no-such-folder"),
     (["run", "x", "--file", "no-such-file"], "no-such-file"),
     (["run", "x", "--tools", "Not-A-Tool"], "Not-A-Tool"),
+    (["run", "x", "--tag", ":blue"], "--tag"),
     (["run", "x", "--detach"], "no system runs"),
     (["run", "x", "--url", "http://127.0.0.1:9"], "127.0.0.1:9"),
     (["run", "x", "--url", "no url at all"], "no url at all"),

@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema_rs
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from callboard.bus import layout
 from callboard.contracts_export.__main__ import CONTRACTS
 from callboard.contracts_export.channels import CHANNELS, OPERATIONS
-from callboard_contracts import ids, names, subjects, wire
+from callboard_contracts import approval, ids, names, subjects, wire
 
 DOCUMENT: dict[str, Any] = json.loads((CONTRACTS / "asyncapi.json").read_text("utf-8"))
 TREE = "01KDVDNA00CDGPRV32DXGQ4S11"
@@ -27,6 +27,12 @@ TOKENS = {
     "actor": "run",
     "service": "planner",
     "question": "open",
+    "webhook": "slack",
+    "stream": "JOURNAL-0",
+    "notice": "4711",
+    "id": "5f2c0d1e9b7a4c83",
+    "version": "9f86",
+    "n": "0",
 }
 OURS = {name: channel for name, channel in CHANNELS.items() if channel.address.startswith("cb.")}
 JOURNAL = [name for name, channel in OURS.items() if channel.stream.startswith("JOURNAL")]
@@ -64,14 +70,20 @@ def test_every_other_subject_is_what_the_grammar_builds() -> None:
         "stream": subjects.stream("acme", TOKENS["call"]),
         "ask": subjects.ask("acme", "planner", "open"),
         "dead": subjects.dead("acme", "planner"),
+        "audit": subjects.audit("JOURNAL-0", "acme"),
+        "notice": subjects.notice("acme", "accepted"),
+        "post": subjects.post("acme", "slack", "4711"),
+        "memory": subjects.memory("acme", "accepted", "5f2c0d1e9b7a4c83"),
+        "memoryPart": subjects.memory("acme", "part", "5f2c0d1e9b7a4c83", "9f86", "0"),
+        "memoryRead": subjects.read("acme", TOKENS["call"]),
     }
     assert {name: str(subject) for name, subject in built.items()} == {name: _subject(name) for name in built}
     assert built.keys() == OURS.keys() - set(JOURNAL)
 
 
 def test_every_message_that_travels_alone_is_on_a_channel_and_in_the_document() -> None:
-    in_records = ("run.", "guard.")
-    in_calls_or_buckets = ("goal.delegate", "model.", "tool.", "skill.")
+    in_records = ("run.", "guard.", *(wire.type_of(event) for event in get_args(approval.Event)))
+    in_calls_or_buckets = ("goal.delegate", "model.", "tool.", "skill.", "policy.")
     alone = {name for name in map(wire.type_of, wire.MESSAGES) if not name.startswith(in_records + in_calls_or_buckets)}
     said = {name for channel in CHANNELS.values() for name in channel.messages}
     assert alone <= said

@@ -80,6 +80,10 @@ def test_a_span_id_is_16_hex_digits_and_not_zero(run: str) -> None:
     assert span == ids.span_id(run)
 
 
+def test_the_span_id_of_a_known_call_never_changes() -> None:
+    assert ids.span_id("01KDVDNA00CDGPRV32DXGQ4S11-2-0") == "533489748f2334b5"
+
+
 @given(st.text())
 def test_any_text_that_is_not_an_id_is_told_apart_without_an_error(text: str) -> None:
     assert not (ids.is_call(text) and ids.is_ulid(text))

@@ -24,7 +24,7 @@ SERVICES = "deploy/services.sh"
 TOOL = "python dice.py &"
 BY_CI = ("just demo", "just test")
 
-pytestmark = pytest.mark.local_model
+pytestmark = [pytest.mark.local_model, pytest.mark.xdist_group("ports")]  # the ports of the README, one at a time
 pytest.importorskip("xllamacpp")
 pytest.importorskip("duckdb")
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 import msgspec
 
 from callboard.bus import Bus, layout, reader
-from callboard_contracts import guard, names, run, wire
+from callboard_contracts import approval, guard, names, run, wire
 from callboard_contracts.journal import Record
 from callboard_contracts.subjects import Subject
 
@@ -73,6 +73,7 @@ def violations(records: Sequence[Stored], accepted: Iterable[str]) -> list[str]:
         *_everything_once(records),
         *_money(records),
         *_charged_as_taken(records),
+        *_approved_before(records),
     ]
 
 
@@ -144,7 +145,7 @@ def _calls(records: Sequence[Stored]) -> tuple[Counter[str], Counter[str], Count
                 asked.update(call.id for call in event.calls)
             case guard.Granted():
                 decided[event.call.id] += 1
-            case guard.Refused():
+            case guard.Refused() | guard.Answered():
                 decided[event.call] += 1
             case run.Took():
                 taken.update(one.call for one in event.results if not one.late)
@@ -167,6 +168,29 @@ def _charged_as_taken(records: Sequence[Stored]) -> Iterator[str]:
     for one in (one for event in events if isinstance(event, run.Took) for one in event.results):
         if one.status != "lost" and not one.late and charged.get(one.call, one.cost_micro_usd) != one.cost_micro_usd:
             yield f"{one.call} cost {one.cost_micro_usd} micro-USD and was charged {charged[one.call]}"
+
+
+def _approved_before(records: Sequence[Stored]) -> Iterator[str]:
+    """I5: what was held for people is granted after they approved it, on those very bytes; a request ends once."""
+    asked = {
+        call
+        for one in records
+        for e in one.record.events
+        if isinstance(e, guard.Held) and e.requests
+        for call in e.calls
+    }
+    ends: dict[str, list[tuple[int, approval.Decided]]] = defaultdict(list)
+    for one in records:
+        ends[one.run] += [(one.seq, event) for event in one.record.events if isinstance(event, approval.Decided)]
+    for call in sorted(asked):
+        if len(ends[call]) != 1:
+            yield f"the request {call} has {len(ends[call])} ends"
+    granted = [(one.seq, e) for one in records for e in one.record.events if isinstance(e, guard.Granted)]
+    for at, event in granted:
+        if event.call.id in asked:
+            before = [end for seq, end in ends[event.call.id] if seq < at and end.outcome == "approved"]
+            if [end.digest for end in before] != [event.approved]:
+                yield f"{event.call.id} was granted at {at}, and nobody had approved that"
 
 
 class Purse:

@@ -21,7 +21,7 @@ async def test_killed_again_and_again_under_load_it_costs_nothing_but_time(break
             await asyncio.sleep(pause_s)
             await breaking.start()
         await posting
-        assert len(house.accepted) >= 15
+        assert len(house.accepted) > 10  # some of those that were posted meanwhile, too
         records = await house.sound()
         assert records
         assert [process.name for process in house.host.processes if process.alive] == list(ALL)

@@ -7,8 +7,8 @@ from callboard.bus.users import users
 from callboard.server import passwords, start_server
 from callboard.server.config import Plan
 from callboard.testing.records import BusSink, Play
-from callboard_contracts import ids, live, subjects, wire
-from tests.gateway.conftest import site_on
+from callboard_contracts import approval, ids, live, policy, subjects, wire
+from tests.gateway.conftest import Site, site_on
 
 ROOT = ids.ulid(1_767_225_600_000, b"0123456789")
 
@@ -43,5 +43,26 @@ async def test_every_route_works_for_the_brokers_user_gateway(tmp_path: Path) ->
         told = (await site.http.get(f"/v1/runs/{ROOT}")).json()
         assert (told["status"], told["output"], told["behind"]) == ("completed", "done", False)
         assert (await site.http.get(attached.json()["url"])).content == b"x" * 300_000
-        for path in ("/v1/runs", "/v1/dead", "/v1/tools", "/v1/models", "/v1/skills"):
+        asked = await _voted(site)
+        for path in (
+            "/v1/runs",
+            "/v1/approvals",
+            asked,
+            "/v1/dead",
+            "/v1/tools",
+            "/v1/models",
+            "/v1/skills",
+        ):
             assert (await site.http.get(path)).status_code == 200
+
+
+async def _voted(site: Site) -> str:
+    """Vote about a request that nobody counts votes of, and return where it is told."""
+    request = approval.Request(
+        id=f"{ROOT}-9-0", run=ROOT, tool="pay", version="1", rule=policy.Rule(name="any"), digest="d"
+    )
+    opened = approval.Requested(request=request, at_ms=1, expires_ms=2**50)
+    await Play(BusSink(site.bus)).record("approval", request.id, opened)
+    voted = await site.http.post(f"/v1/approvals/{request.id}/votes", json={"decision": "deny"})
+    assert (voted.status_code, voted.json()["counted"]) == (202, None)
+    return f"/v1/approvals/{request.id}"

@@ -254,7 +254,7 @@ class Inline(HTMLParser):
                 self.suspicious.append(f"{tag} {name}={value}")
 
 
-@pytest.mark.parametrize("path", ["/", f"/runs/{ROOT}"])
+@pytest.mark.parametrize("path", ["/", f"/runs/{ROOT}", "/approvals", f"/approvals/{CHILD}"])
 async def test_pages_bring_all_they_need_and_run_nothing_else(site: Site, path: str) -> None:
     answer = await site.http.get(path)
     policy = answer.headers["content-security-policy"]

@@ -17,7 +17,7 @@ from tests.integration.system import System, free_port
 
 CRASHED = 137
 """The exit code of a process that ended at a crash point."""
-ALL = ("tools", "guard", "planner", "models", "ledger", "gateway")
+ALL = ("tools", "guard", "approval", "planner", "models", "ledger", "gateway")
 
 
 class Process:

@@ -14,12 +14,13 @@ from callboard.service import Serve
 from callboard.tools import ToolContext, ToolError, serving, tool
 from callboard_contracts import ids, subjects, wire
 from callboard_contracts.journal import Record
+from callboard_services.approval.serve import serve as approval
 from callboard_services.gateway.serve import serve as gateway
 from callboard_services.ledger.serve import serve as ledger
 from tests.integration.system import CORE, GROUPS, System
 
 DOORS: dict[str, Serve] = {"ledger": ledger, "gateway": gateway}
-WHOLE = CORE | DOORS
+WHOLE = CORE | {"approval": approval} | DOORS
 
 
 class Stage:

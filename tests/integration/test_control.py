@@ -217,20 +217,22 @@ async def test_an_ended_run_is_taken_up_after_its_last_good_turn_as_a_new_one(sy
     path.write_text(json.dumps(changed))
     try:
         taken = await client.retry(old)
-        assert (taken.retry_of, taken.from_turn) == (old, 2)
+        assert (taken.retry_of, taken.from_turn) == (old, 1)
         ended = await system.settled(taken.run)
     finally:
         path.write_text(json.dumps(SCRIPT))
     assert ended.output == ["held held", "kept"], ended
     found = await client.get(taken.run)
-    assert (found.more["retry_of"], found.more["from_turn"], found.more["labels"]) == (old, 2, {"team": "x"})
+    assert (found.more["retry_of"], found.more["from_turn"], found.more["labels"]) == (old, 1, {"team": "x"})
     assert (await client.read_file(taken.run, "a.txt")) == b"kept"
     assert await journal(system, old) == before
     asked = [one.event for one in await journal(system, taken.run) if isinstance(one.event, run.Called)]
     assert [call.tool for called in asked for call in called.calls] == ["model", "files.read", "model"]
-    with pytest.raises(CallboardError, match="Turn 3") as caught:
-        await client.retry(old, from_turn=3)
-    assert caught.value.code == "invalid_request"
+    assert (await client.retry(old, from_turn=1)).from_turn == 1
+    for turn, code, told in ((2, "invalid_request", "taken up after: 1"), (3, "unknown_turn", "it has 2 turns")):
+        with pytest.raises(CallboardError, match=told) as caught:
+            await client.retry(old, from_turn=turn)
+        assert caught.value.code == code
     anew = await client.retry(old, from_turn=0)
     assert (anew.from_turn, (await system.settled(anew.run)).status) == (0, "unachievable")
 

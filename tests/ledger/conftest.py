@@ -21,8 +21,10 @@ KEEP = 30 * 86_400.0
 class Ledger(Protocol):
     """What starts a ledger."""
 
-    def __call__(self, *, retention_s: float = KEEP, data: str = "data") -> AbstractAsyncContextManager[None]:
-        """Run one until the block ends; `data` names its folder."""
+    def __call__(
+        self, *, retention_s: float = KEEP, data: str = "data", content: bool = False
+    ) -> AbstractAsyncContextManager[None]:
+        """Run one until the block ends; `data` names its folder, and traces have `content` if it is wanted."""
         ...
 
 
@@ -37,18 +39,20 @@ async def bus(fresh_broker: str) -> AsyncIterator[Bus]:
 def ledger(fresh_broker: str, tmp_path: Path, bus: Bus) -> Ledger:  # noqa: ARG001 - the streams must be there
     """Start a ledger; its data stays in `tmp_path` between two starts."""
 
-    def running(*, retention_s: float = KEEP, data: str = "data") -> AbstractAsyncContextManager[None]:
-        return ledger_at(fresh_broker, tmp_path / data, retention_s=retention_s)
+    def running(
+        *, retention_s: float = KEEP, data: str = "data", content: bool = False
+    ) -> AbstractAsyncContextManager[None]:
+        return ledger_at(fresh_broker, tmp_path / data, retention_s=retention_s, content=content)
 
     return running
 
 
 @asynccontextmanager
-async def ledger_at(url: str, data: Path, *, retention_s: float = KEEP) -> AsyncIterator[None]:
+async def ledger_at(url: str, data: Path, *, retention_s: float = KEEP, content: bool = False) -> AsyncIterator[None]:
     """Run a ledger on a broker until the block ends."""
     started, stop = asyncio.Event(), asyncio.Event()
     async with await Bus.connect(url, name="ledger") as own:
-        settings = Settings(nats=url, data=data, retention_s=retention_s)
+        settings = Settings(nats=url, data=data, retention_s=retention_s, trace_content=content)
         task = asyncio.create_task(serve(Context(own, 2, settings, stop, started.set)))
         waiting = asyncio.create_task(started.wait())
         await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)

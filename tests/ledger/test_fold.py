@@ -145,3 +145,23 @@ def test_a_paused_run_says_so_until_it_goes_on_and_its_end_is_not_overwritten() 
 
     anyio.run(write)
     assert found == ["paused", "running", "failed"]
+
+
+def test_the_turns_of_a_run_that_lives_are_its_questions_for_a_step_and_nothing_else() -> None:
+    sink = ListSink()
+    step, summing, kept_back, open_step = (ids.call_id(ROOT, turn, 0) for turn in (1, 2, 3, 4))
+
+    async def write() -> None:
+        play = Play(sink)
+        await play.accept(ROOT)
+        for made, arguments in ((step, {}), (summing, {"summarise": True}), (kept_back, {}), (open_step, {})):
+            wanted = call.Call(id=made, tool="model", arguments=arguments)
+            await play.record("run", ROOT, run.Called(turn=ids.turn_of(made), at_ms=1, calls=(wanted,)))
+        answered = run.Taken(call=step, tool="model", status="completed", seq=9)
+        summed_up = run.Taken(call=summing, tool="model", status="completed", seq=10, context_tokens=500)
+        paused = run.Taken(call=kept_back, tool="model", status="refused", seq=11, code="paused")
+        await play.record("run", ROOT, run.Took(results=(answered, summed_up, paused)))
+
+    anyio.run(write)
+    for batch in (1, 100):
+        assert (shown(sink, batch=batch)["turns"], shown(sink, batch=batch)["calls"]) == (2, 4)

@@ -19,7 +19,8 @@ from callboard.server.config import Plan
 from callboard.testing.records import BusSink, Costs, Play
 from callboard_contracts import goal, ids, subjects
 from callboard_services.ledger import follow
-from tests.ledger.archive import eventually
+from callboard_services.ledger.cost.question import DIMENSIONS
+from tests.ledger.archive import SOON, eventually, left, write_tree
 from tests.ledger.conftest import Ledger, ask, ledger_at, run_id
 
 
@@ -72,6 +73,70 @@ async def test_a_deleted_database_comes_back_the_same(bus: Bus, ledger: Ledger, 
         file.unlink()
     async with ledger():
         assert [await run_of(bus, run_id(number)) for number in range(12)] == before
+
+
+async def costs(bus: Bus, *, most: int) -> dict[str, Any]:
+    """Return what was spent by every dimension, once all of it is told."""
+    found: dict[str, Any] = {}
+
+    async def whole() -> bool:
+        try:
+            total = await ask(bus, "cost")
+        except NoAnswer:  # it begins anew
+            return False
+        return total.get("behind") is False and total["totals"]["calls"] == most
+
+    await eventually(whole)
+    for by in DIMENSIONS:
+        narrow = {"since_ms": 1} if by == "call" else {}
+        found[by] = (await ask(bus, "cost", by=[by], order="key", **narrow))["rows"]
+    return found
+
+
+async def test_a_database_that_is_deleted_under_a_running_ledger_comes_back_with_the_same_costs(
+    bus: Bus, ledger: Ledger, tmp_path: Path
+) -> None:
+    database = tmp_path / "data" / "ledger.db"
+    await write_runs(bus, 8)
+    async with ledger():
+        before = await costs(bus, most=32)
+        assert sum(row["cost_micro_usd"] for row in before["day"]) == sum(2 * (100 + number) for number in range(8))
+        database.unlink()
+        await eventually(lambda: asyncio.to_thread(database.exists))
+        assert await costs(bus, most=32) == before
+        await write_runs(bus, 1, first=8)
+        assert (await run_of(bus, run_id(8)))["status"] == "completed"
+        assert sum(row["calls"] for row in (await costs(bus, most=36))["tool"]) == 36
+
+
+async def test_a_sum_that_takes_too_long_is_refused_with_advice_and_holds_up_nobody(
+    bus: Bus, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callboard_services.ledger.store._STEPS", 1)
+    monkeypatch.setattr("callboard_services.ledger.cost.answer.PATIENCE_S", -1.0)
+    async with ledger():
+        await write_runs(bus, 2)
+        asked = [ask(bus, "cost", by=["user", "skill", "tool"]) for _ in range(12)]
+        answers, run = await asyncio.gather(asyncio.gather(*asked), run_of(bus, run_id(1)))
+        assert run["status"] == "completed"
+        assert [(one["error"], one["detail"][:3]) for one in answers] == [("invalid_request", "by:")] * 12
+
+
+async def test_costs_of_runs_that_are_archived_come_back_from_the_files(
+    bus: Bus, ledger: Ledger, tmp_path: Path
+) -> None:
+    runs = [run_id(number) for number in range(5)]
+    for one in runs:
+        await write_tree(bus, one)
+    async with ledger(retention_s=SOON):
+        await left(bus, *runs)
+        before = await costs(bus, most=30)
+        (tmp_path / "data" / "ledger.db").unlink()
+        await write_runs(bus, 1, first=9)
+        after = await costs(bus, most=34)
+    assert [row for row in after["tree"] if row["tree"] in runs] == before["tree"]
+    assert [row for row in after["run"] if row["run"].split("-")[0] in runs] == before["run"]
+    assert [row for row in after["call"] if row["call"].split("-")[0] in runs] == before["call"]
 
 
 async def test_a_damaged_database_is_built_anew(bus: Bus, ledger: Ledger, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
+from callboard.embed import Embedder
 from callboard_contracts import model
 from callboard_services.models.local import weights
-from callboard_services.models.local.embed import Embedder
 from callboard_services.models.local.engine import Engine
 from callboard_services.models.local.narrow import Narrow
 from callboard_services.models.provider import Emit, Prompt, Reply

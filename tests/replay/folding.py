@@ -12,10 +12,13 @@ from callboard.actor import Actor, Input, Seen
 from callboard.runtime.journal import folded
 from callboard_contracts import ids, model, names, run, wire
 from callboard_contracts.call import Completed, Result
+from callboard_contracts.policy import Policy, Rule
 from callboard_contracts.registry import Facts
 from callboard_contracts.subjects import Subject
 from callboard_contracts.tool import Entry as Tool
 from callboard_contracts.tool import Model, Spec
+from callboard_services.approval.actor import Approval
+from callboard_services.approval.serve import read_input as read_request
 from callboard_services.guard.actor import Guard
 from callboard_services.guard.serve import read_record
 from callboard_services.guard.state import State as Tree
@@ -25,7 +28,7 @@ from callboard_services.planner.inputs import read_delegation, read_goal, read_i
 from callboard_services.planner.state import State as Run
 from tests.replay.history import History, Line
 
-ACTORS: dict[str, Actor[Any]] = {"run": Planner(), "tree": Guard()}
+ACTORS: dict[str, Actor[Any]] = {"run": Planner(), "tree": Guard(), "approval": Approval()}
 
 
 def logs(history: History) -> Iterator[tuple[Actor[Any], list[Line]]]:
@@ -64,6 +67,8 @@ def _read(history: History) -> Iterator[Input]:
                 yield read_input(line.delivery)
             case ("run", "log") | ("tree", "in"):
                 yield read_record(line.delivery)
+            case ("approval", "in") | ("tree", "send") if where.kind.startswith(("vote", "timer", "held", "withdrawn")):
+                yield read_request(line.delivery)
             case _ if where.kind.startswith(f"call.{names.token(names.AGENT)}"):
                 yield read_delegation(line.delivery)
             case _:
@@ -85,7 +90,10 @@ def facts(history: History) -> Facts:
     """Return a registry with what the history speaks of: its model, and every tool that was granted."""
     granted = [event["call"] for event in events(history.lines, "guard.granted.v1")]
     specs = {call["tool"]: _spec(call) for call in granted}
-    return Facts(revision=1, tools={name: Tool(spec=spec, instances=1) for name, spec in specs.items()})
+    rules = [one["rule"] for event in events(history.lines, "guard.held.v1") for one in event.get("requests", ())]
+    policy = Policy(name="recorded", rules=tuple(msgspec.convert(rules, list[Rule])))
+    tools = {name: Tool(spec=spec, instances=1) for name, spec in specs.items()}
+    return Facts(revision=1, tools=tools, policies={policy.name: policy} if rules else {})
 
 
 def _spec(call: dict[str, Any]) -> Spec:
@@ -171,7 +179,7 @@ def differences(old: Any, one: Any, other: Any, where: str = "state") -> list[st
 
 def entries(history: History, run_id: str, source: int) -> tuple[Entry, ...]:
     """Return a run's records up to the one that asked for a model call, as the models service reads them back."""
-    by_seq = {line.seq: line for line, where in history.placed("in") if where.kind in ("result", "child")}
+    by_seq = {line.seq: line for line, where in history.placed("in") if where.kind in ("result", "child", "answer")}
     found: list[Entry] = []
     for line in history.log("run", run_id):
         if line.seq <= source:
@@ -206,7 +214,8 @@ def asked(answer: dict[str, Any]) -> list[str]:
 
 def result(history: History, call: str) -> dict[str, Any]:
     """Return the first result of a call as plain JSON; one that a timer gave up is lost to the model."""
-    found = [line.said for line, _ in history.placed("in") if line.said.get("call") == call]
+    of_runs = [line.said for line, where in history.placed("in") if where.address.actor == "run"]
+    found = [said for said in of_runs if said.get("call") == call and said["type"].startswith("call.")]
     return found[0] if found else {"type": "call.failed.v1", "code": "call_timeout"}
 
 

@@ -20,16 +20,20 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from callboard.bus import layout, objects, reader
+from callboard.bus.registry import put_policy
 from callboard.service import Context
 from callboard.tools.serve import serve as serve_tools
-from callboard_contracts import guard, ids, names, subjects, wire
+from callboard_contracts import approval, guard, ids, names, subjects, wire
 from callboard_contracts.goal import Submit
+from callboard_services.approval.serve import serve as approving
 from callboard_services.models.serve import serve as models
 from tests.conftest import empty_broker
+from tests.integration import people
+from tests.integration.stage import journal
 from tests.integration.system import CORE, System, Watched, new_id, running
 from tests.replay.history import BROKERS, EXPECTED, FOLDER, MANIFEST, Line, digest, manifest, referenced
 from tests.replay.ledger import told
-from tests.replay.scenarios import GONE, PRICES, SCENARIOS, SCRIPT, SLOW, Scenario
+from tests.replay.scenarios import GONE, POLICY, PRICES, SCENARIOS, SCRIPT, SLOW, Ballot, Scenario
 
 _TENANT = "default"
 _QUIET_S = 3.0
@@ -48,6 +52,8 @@ class Recorder:
         tree = new_id()
         watched = self._system.watch(tree)
         self.goals[tree] = await self._publish(Submit(id=tree, **scenario.goal), scenario.skill)
+        for ballot in scenario.ballots:
+            await self._vote(tree, ballot)
         if scenario.cancel_at:
             await self._cancel(watched, scenario.cancel_at)
         await self._system.ended(tree, scenario.timeout_s)
@@ -63,6 +69,17 @@ class Recorder:
         return Line(
             stream=layout.GOALS, seq=ack.seq, time_ms=now_ms, subject=subject, headers=headers, body=body.decode()
         )
+
+    async def _vote(self, tree: str, ballot: Ballot) -> None:
+        asked = await people.request(self._system, tree, number=ballot.number)
+        edits = [seen.event for seen in await journal(self._system, tree) if isinstance(seen.event, approval.Voted)]
+        digest = next((e.digest for e in reversed(edits) if e.vote == "edit"), "") if ballot.number == 1 else ""
+        cause = f"vote:{len(edits)}:{ballot.number}:{ballot.choice}:{ballot.by}"
+        said = await people.vote(
+            self._system, asked, ballot.choice, principal=ballot.by, cause=cause, digest=digest, **ballot.more
+        )
+        if said != ballot.refused:
+            raise ValueError(f"{cause} was to be {ballot.refused} and was {said}")
 
     async def _cancel(self, watched: Watched, asked: int) -> None:
         async with asyncio.timeout(10):
@@ -132,9 +149,10 @@ async def _system(url: str) -> AsyncIterator[System]:
         await serve_tools(replace(context, stop=left), (GONE,))
         gone.set()
 
-    services = {**CORE, "models": priced, "slow": slow, "leaving": leaving}
+    services = {**CORE, "approval": approving, "models": priced, "slow": slow, "leaving": leaving}
     async with running(url, Path(), SCRIPT, services) as system:
-        await system.until_admitted(SLOW.spec.name, GONE.spec.name)
+        await system.until_admitted(SLOW.spec.name, GONE.spec.name, names.ASK)
+        await put_policy(system.bus, POLICY)
         left.set()
         await gone.wait()
         yield system

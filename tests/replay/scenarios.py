@@ -6,7 +6,9 @@ import anyio
 import msgspec
 
 from callboard.tools import Tool, ToolContext, tool
+from callboard_contracts import approval
 from callboard_contracts.goal import Limits
+from callboard_contracts.policy import Policy, Rule
 from tests.integration.system import asks, script
 
 LARGE: Final = "".join(f"line {number:04}: twelve huts, two of them full\n" for number in range(800))
@@ -23,6 +25,35 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     cancel_at: int = 0
     """Cancel the root when this many model calls of its tree were granted; 0: leave it alone."""
     timeout_s: float = 30.0
+    ballots: tuple["Ballot", ...] = ()
+    """What people say, in this order."""
+
+
+class Ballot(msgspec.Struct, frozen=True, kw_only=True):
+    """What one person says about the request of this number, once it was made."""
+
+    number: int
+    choice: approval.Choice
+    by: str = "ann"
+    more: dict[str, Any] = {}
+    """Fields of `approval.Vote` beside those."""
+    refused: str = "counted"
+    """The code with which it is to be refused."""
+
+
+POLICY: Final = Policy(
+    name="recorded",
+    rules=(
+        Rule(
+            name="two",
+            tool=("calc",),
+            when={"properties": {"expression": {"pattern": "\\*"}}},
+            approvers=("ann", "bob", "group:bosses"),
+            quorum=2,
+            reason="A product needs two people.",
+        ),
+    ),
+)
 
 
 @tool(name="replay.slow", effect="write", timeout_s=0.2, price_usd="0.002")
@@ -65,6 +96,24 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "deferred": Scenario(goal={"objective": "Recorded as deferred: the provider fails at first."}),
     "crowd": Scenario(
         goal={"objective": "Recorded as crowd-root: two work side by side.", "contract": {"type": "array"}}
+    ),
+    "approvals": Scenario(
+        goal={"objective": "Recorded as approvals-root: ask before you multiply.", "contract": {"type": "array"}},
+        ballots=(
+            Ballot(number=1, choice="approve", by="eve", refused="not_approver"),
+            Ballot(number=1, choice="approve"),
+            Ballot(number=1, choice="approve", more={"groups": ("bosses",)}, refused="already_voted"),
+            Ballot(number=1, choice="edit", by="bob", more={"arguments": {"expression": "6*8"}}),
+            Ballot(number=1, choice="delegate", more={"to": "eve"}),
+            Ballot(number=1, choice="approve", by="eve"),
+            Ballot(number=2, choice="deny", by="zoe", more={"groups": ("bosses",), "reason": "not today"}),
+            Ballot(number=3, choice="answer", more={"answer": "blue"}),
+        ),
+    ),
+    "withdrawn": Scenario(
+        goal={"objective": "Recorded as withdrawn: a product that nobody waits for."},
+        ballots=(Ballot(number=1, choice="approve"),),
+        cancel_at=1,
     ),
     "unanswered": Scenario(goal={"objective": "Recorded as unanswered: ask one who left."}),
 }
@@ -134,6 +183,20 @@ _STEPS: dict[str, list[Any]] = {
     ],
     "as crowd-busy:": [*[asks(("calc", _sum))] * 7, {"output": "42"}],
     "as crowd-idle:": [{"delay_s": 1.0, "output": "rested"}],
+    "as approvals-root:": [
+        asks(
+            ("calc", {"expression": "6*7"}),
+            ("calc", {"expression": "6+7"}),
+        ),
+        asks(("agent.run", {"objective": "Recorded as approvals-child: ask as well."})),
+        {"output": [{"$result": 0}]},
+    ],
+    "as approvals-child:": [
+        asks(("calc", {"expression": "7*7"})),
+        asks(("human.ask", {"question": "Which colour?", "choices": ["red", "blue"]})),
+        {"output": "blue"},
+    ],
+    "as withdrawn:": [asks(("calc", {"expression": "8*8"})), {"output": "never said"}],
     "as unanswered:": [
         asks(("replay.gone", {"note": "anyone?"}), ("calc", _sum)),
         {"output": "nobody answered"},

@@ -19,7 +19,9 @@ async def test_a_fresh_broker_is_empty(fresh_broker: str) -> None:
 
 @pytest.mark.docker
 def test_the_same_server_runs_in_a_container_built_from_nothing() -> None:
-    from tests.container import server_container
+    from tests.container import engine_answers, server_container
 
+    if not engine_answers():
+        pytest.skip("no Docker engine answers")
     with server_container() as url:
         assert url.startswith("nats://")

@@ -14,6 +14,8 @@ import pytest
 from callboard.bus import Bus, layout
 from callboard.server import FolderLock, passwords, start_server
 from callboard.server.config import Plan
+from callboard.service import groups_in_force
+from callboard.settings import Settings
 from callboard_contracts.errors import CallboardError
 
 
@@ -23,6 +25,20 @@ async def test_a_started_server_takes_connections_and_keeps_its_streams_over_a_r
         async with start_server(plan) as server, await Bus.connect(server.url, name="test") as bus:
             assert await layout.provision(bus, groups) == 2
         assert server.process.returncode is not None
+
+
+async def test_a_service_of_a_newer_version_adds_the_streams_and_durables_that_an_older_store_lacks(
+    tmp_path: Path,
+) -> None:
+    plan = Plan(store=tmp_path / "nats")
+    async with start_server(plan) as server, await Bus.connect(server.url, name="test") as bus:
+        await layout.provision(bus, 2)
+        await bus.api(f"STREAM.DELETE.{layout.NOTICES}")
+        await bus.api(f"CONSUMER.DELETE.{layout.journal(1)}.approval")
+        assert await layout.missing(bus, 2) == [layout.NOTICES]
+        assert await groups_in_force(bus, Settings(groups=5)) == 2
+        assert await layout.missing(bus, 2) == []
+        await bus.api(f"CONSUMER.INFO.{layout.journal(1)}.approval")
 
 
 async def test_what_the_shipped_configuration_acknowledges_is_on_disk(tmp_path: Path) -> None:

@@ -111,6 +111,14 @@ async def test_only_the_ledger_takes_messages_out_and_only_of_what_it_archives(
 
 
 @pytest.mark.parametrize("name", EVERYBODY)
+async def test_the_ledger_alone_writes_checkpoints(bus_of: dict[str, Bus], name: str) -> None:
+    before = (await stored(bus_of["operator"]))[layout.AUDIT]
+    bus_of[name].send(subjects.audit(JOURNAL), b"{}")
+    await settle(bus_of[name])
+    assert (await stored(bus_of["operator"]))[layout.AUDIT] - before == (name == "ledger")
+
+
+@pytest.mark.parametrize("name", EVERYBODY)
 async def test_nobody_makes_a_stream_that_would_copy_into_the_journal(bus_of: dict[str, Bus], name: str) -> None:
     bus, before = bus_of[name], await stored(bus_of["operator"])
     config = {"name": "EVIL", "subjects": ["evil.>"], "republish": {"src": "evil.>", "dest": CALLS[0]}}
@@ -401,6 +409,20 @@ async def test_the_gateway_asks_the_ledger(bus_of: dict[str, Bus]) -> None:
     stop = await ledger.subscribe("cb.*.ask.ledger.*", lambda q: ledger.send(q.reply, b"yes"))
     assert (await bus_of["gateway"].request(str(subjects.ask(TENANT, "ledger", "runs")), b"")).body == b"yes"
     await stop()
+
+
+async def test_the_gateway_asks_the_models_service_for_a_prompt_and_nobody_else_hears_it(
+    bus_of: dict[str, Bus],
+) -> None:
+    overheard: list[Delivery] = []
+    question = str(subjects.ask(TENANT, "models", "prompt"))
+    for name in ("tool", "memory", ""):
+        await bus_of[name].subscribe("cb.*.ask.models.*", overheard.append)
+    models = bus_of["models"]
+    stop = await models.subscribe("cb.*.ask.models.*", lambda q: models.send(q.reply, b"yes"), queue="model")
+    assert (await bus_of["gateway"].request(question, b"")).body == b"yes"
+    await stop()
+    assert overheard == []
 
 
 def test_only_the_guard_may_write_a_trees_records_and_commands() -> None:

@@ -6,15 +6,17 @@ from typing import Any
 import msgspec
 
 from callboard.actor import Actor
+from callboard.bus import layout
 from callboard.bus.message import decode_headers
 from callboard_contracts import subjects, wire
 from callboard_contracts.journal import Event, Record
+from callboard_services.approval.actor import Approval
 from callboard_services.guard.actor import Guard
 from callboard_services.planner.actor import Planner
 from tests.simulation.broker import Broker
 from tests.simulation.streams import Stored
 
-ACTORS: dict[str, Actor[Any]] = {"run": Planner(), "tree": Guard()}
+ACTORS: dict[str, Actor[Any]] = {"run": Planner(), "tree": Guard(), "approval": Approval()}
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -55,25 +57,28 @@ class History(msgspec.Struct):
 
     runs: dict[str, Log]
     trees: dict[str, Log]
+    requests: dict[str, Log]
     said: set[tuple[str, str]]
-    """Subject and id of everything else in the journals."""
+    """Subject and id of everything else in the journals, and of notices."""
 
     def logs(self) -> list[Log]:
         """Return every log."""
-        return [*self.runs.values(), *self.trees.values()]
+        return [*self.runs.values(), *self.trees.values(), *self.requests.values()]
 
     def log(self, kind: str, key: str) -> Log | None:
         """Return one log."""
-        return (self.runs if kind == "run" else self.trees).get(key)
+        return {"run": self.runs, "tree": self.trees, "approval": self.requests}[kind].get(key)
 
 
 def read(broker: Broker) -> History:
     """Read every journal of the broker."""
-    found = History({}, {}, set())
+    found = History({}, {}, {}, set())
     for stream in broker.streams.values():
         if stream.name.startswith("JOURNAL-"):
             for stored in stream.messages.values():
                 _keep(found, stored)
+    for stored in broker.streams[layout.NOTICES].messages.values():
+        found.said.add((stored.subject, decode_headers(stored.block).get(wire.ID, "")))
     return found
 
 
@@ -90,4 +95,6 @@ def _keep(history: History, stored: Stored) -> None:
 def _log(history: History, address: subjects.Address) -> Log:
     if address.actor == "tree":
         return history.trees.setdefault(address.tree, Log("tree", address.tree, []))
+    if address.actor == "approval":
+        return history.requests.setdefault(address.run, Log("approval", address.run, []))
     return history.runs.setdefault(address.run, Log("run", address.run, []))

@@ -8,16 +8,19 @@ I5  after a cancellation nothing below it is granted, and nothing while it is pa
 I6  the fold of the log is the state that the workers held; each record names the digest of the one before it
 I7  what follows from a record was sent
 I8  a goal waits no longer than it may, by the broker's clock: see `starts`
+I9  what people must decide runs only after they approved those very bytes: see `approvals`
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from callboard.runtime.journal import link_of
 from callboard_contracts import guard, ids, run
+from callboard_contracts.call import Call
+from callboard_contracts.journal import link_of
+from tests.simulation import approvals
 from tests.simulation.history import ACTORS, History, Log
 from tests.simulation.work import LASTING
 
@@ -32,11 +35,16 @@ class Remembered(msgspec.Struct, frozen=True):
 
 
 def violations(
-    history: History, goals: Iterable[str], effects: Mapping[str, int], held: Sequence[Remembered]
+    history: History,
+    goals: Iterable[str],
+    effects: Mapping[str, int],
+    held: Sequence[Remembered],
+    gated: Callable[[Call], bool] = lambda _: False,
 ) -> Iterator[str]:
     """Yield everything that does not hold at the end of a simulation.
 
     :param goals: the ids that were accepted for publication. :param effects: how often each call changed the world.
+    :param gated: which calls people must decide.
     """
     for goal in goals:
         if goal not in history.runs:
@@ -48,6 +56,7 @@ def violations(
     for log in history.logs():
         yield from _chain(log)
         yield from _commands(log, history)
+    yield from approvals.violations(history, gated)
     yield from _effects(history, effects)
     yield from _states(history, held)
 

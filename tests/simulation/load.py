@@ -84,16 +84,18 @@ class People:
         self._left = 0
         for one in planned:
             for at_s in one.at_s:
-                self._do(self._submit(one.goal, at_s))
+                self.do(self._submit(one.goal, at_s))
         for word in said:
-            self._do(self._speak(word))
+            self.do(self._speak(word))
 
     @property
     def done(self) -> bool:
         """Whether everything is published."""
         return self._left == 0
 
-    def _do(self, work: Coroutine[None, None, None]) -> None:
+    def do(self, work: Coroutine[None, None, None]) -> None:
+        """Do something beside the rest, and count it among what is to be done."""
+
         async def counted() -> None:
             await work
             self._left -= 1
@@ -120,6 +122,10 @@ class People:
             self._paused[said.body.run] = None
         self._numbers += 1
         await self._publish(said.subject, said.body, f"said:{self._numbers}")
+
+    async def publish(self, said: Said, cause: str) -> None:
+        """Publish one message under an id of its own, for certain."""
+        await self._publish(said.subject, said.body, cause)
 
     async def resume_all(self) -> None:
         """Let everything go on that was ever paused: words may overtake each other, and the last one counts."""

@@ -11,12 +11,12 @@ import msgspec
 from tests.simulation.dice import dice
 from tests.simulation.network import Weather
 
-NODES = ("planner-1", "planner-2", "guard-1", "guard-2", "tools-1", "tools-2", "models-1")
+NODES = ("planner-1", "planner-2", "guard-1", "guard-2", "approval-1", "approval-2", "tools-1", "tools-2", "models-1")
 _OF_WORKERS = ("before_record", "after_record", "after_command", "after_commands", "before_ack", "after_ack")
 _OF_EXECUTORS = ("before_claim", "after_claim", "before_effect", "after_effect")
 _OF_RESULTS = ("before_result", "after_result", "after_ack")
 POINTS = (
-    *(f"{actor}.{point}" for actor in ("planner", "guard") for point in _OF_WORKERS),
+    *(f"{actor}.{point}" for actor in ("planner", "guard", "approval") for point in _OF_WORKERS),
     *(f"executor.{point}" for point in (*_OF_EXECUTORS, *_OF_RESULTS)),
 )
 """Every crash point that the processes pass."""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from callboard_contracts import guard, names, run, wire
+from callboard_contracts import approval, guard, names, run, wire
 from callboard_contracts.journal import Event, Record
 from tests.simulation.streams import Stored, Stream
 
@@ -25,7 +25,7 @@ class Progress:
         """The runs of each tree that are known, the root first."""
         self.asked: dict[str, list[Asked]] = {}
         self.open: dict[str, None] = dict.fromkeys(goals)
-        """Runs that have not ended, and trees that are opened and not closed."""
+        """Runs that have not ended, trees that are opened and not closed, requests that are not decided."""
 
     def see(self, _: Stream, stored: Stored) -> None:
         """Take note of a message, if it is a record."""
@@ -50,5 +50,9 @@ class Progress:
                 self.open[f"tree {tree}"] = None
             case guard.Closed() if event.run == tree:
                 self.open.pop(f"tree {tree}", None)
+            case approval.Requested():
+                self.open[f"request {name}"] = None
+            case approval.Decided():
+                self.open.pop(f"request {name}", None)
             case _:
                 pass

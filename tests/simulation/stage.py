@@ -20,6 +20,8 @@ from callboard_contracts import ids, subjects, wire
 from callboard_contracts.goal import Limits, Submit
 from callboard_contracts.journal import Event, Record
 from callboard_contracts.model import Answer, Ask, Request
+from callboard_contracts.policy import Policy
+from callboard_services.approval.serve import serve as approval
 from callboard_services.guard.serve import serve as guard
 from callboard_services.planner.serve import serve as planner
 from tests.simulation import history, invariants, plan, work
@@ -76,7 +78,7 @@ class Happened(msgspec.Struct, frozen=True):
 class Stage:
     """See the module. Nothing runs until `start`."""
 
-    def __init__(self, says: Says, *works: Work, ack_wait_s: float = 30.0) -> None:
+    def __init__(self, says: Says, *works: Work, ack_wait_s: float = 30.0, policy: Policy | None = None) -> None:
         self.loop = VirtualLoop()
         self.broker = Broker(self.loop, dice(0, "broker"))
         self.begun: list[Begun] = []
@@ -90,7 +92,7 @@ class Stage:
         self._network = Network(dice(0, "network"), Weather())
         self._waiting: list[tuple[Callable[[Happened], bool], asyncio.Future[Happened]]] = []
         model, tools = Tool(work.stub_model(0).spec, _model(says)), [self._tool(each) for each in works]
-        provision(self.broker, GROUPS, ack_wait_s, model.spec, [tool.spec for tool in tools])
+        provision(self.broker, GROUPS, ack_wait_s, model.spec, [tool.spec for tool in tools], policy)
         self.nodes = self._nodes({"models": [model], "tools": tools}, ack_wait_s)
         self.broker.on_stored.append(self._see)
 
@@ -99,12 +101,12 @@ class Stage:
         house = House(self.broker, self._network, settings, GROUPS, trace, _SKEWS_S, self.problems.append)
 
         def node(name: str) -> Node:
-            services: dict[str, Serve] = {"planner": planner, "guard": guard}
+            services: dict[str, Serve] = {"planner": planner, "guard": guard, "approval": approval}
             kind = name.partition("-")[0]
             serving: Serve = services.get(kind) or (lambda context: serve(context, tools[kind]))
             return Node(name, serving, house, dice(0, name))
 
-        return {name: node(name) for name in (*CORE, "tools-1", "tools-2")}
+        return {name: node(name) for name in (*CORE, "approval-1", "tools-1", "tools-2")}
 
     def _tool(self, each: Work) -> Tool:
         (spec,) = (spec for spec in work.SPECS if spec.name == each.name)
@@ -256,7 +258,7 @@ def play(scene: Callable[[Stage], Awaitable[T]], stage: Stage) -> T:
     with _calm(stage):
         try:
             result = loop.run_until_complete(whole())
-            assert not stage.violations()
+            assert not (found := stage.violations()), found[:5]
             return result
         finally:
             loop.run_until_complete(loop.bury())

@@ -18,6 +18,7 @@ from callboard.runtime import Journal, Source, Worker
 from callboard.tools import once
 from callboard.tools.clock import BrokerClock
 from callboard_contracts.registry import Facts
+from callboard_services.approval import voting
 from callboard_services.guard.actor import Guard
 from callboard_services.planner.actor import Planner
 from callboard_services.planner.state import Open
@@ -55,7 +56,7 @@ def test_every_crash_point_of_the_simulated_processes_is_known_to_the_plan() -> 
     text = "".join(path.read_text() for folder in folders for path in sorted(folder.glob("*.py")))
     named = re.findall(r'crash\.point\(f?"([^"]+)"\)', text)
     assert len(named) == text.count("crash.point(")
-    each = {name.replace("{self._actor.name}", actor) for name in named for actor in ("planner", "guard")}
+    each = {name.replace("{self._actor.name}", actor) for name in named for actor in ("planner", "guard", "approval")}
     assert sorted(each) == sorted(POINTS)
 
 
@@ -163,3 +164,27 @@ def test_an_effect_that_a_crash_repeats_is_noticed() -> None:
 def test_what_is_shown_of_a_seed_tells_every_stored_message(seed: int) -> None:
     shown = simulate(seed, readable=True)
     assert sum("  ** " not in line and "  -- " not in line for line in shown.told) == shown.stored
+
+
+def test_a_guard_that_does_not_compare_what_was_approved_is_noticed() -> None:
+    with patch("callboard_services.guard.approving.same", return_value=True):
+        assert any(violation.startswith("I9") and "grants" in violation for violation in _seen())
+
+
+def test_an_approval_that_counts_votes_for_other_bytes_is_noticed() -> None:
+    def blind(state: Any, body: Any, facts: Facts) -> None:
+        check(state, msgspec.structs.replace(body, digest=state.digest), facts)
+
+    check = voting._check
+    with patch.object(voting, "_check", blind):
+        assert any("approved those bytes" in violation for violation in _seen())
+
+
+def test_a_guard_that_asks_nobody_is_noticed() -> None:
+    with patch("callboard_services.guard.deciding.ruled", return_value=None):
+        assert any("about which nobody was asked" in violation for violation in _seen())
+
+
+def test_an_approval_that_lets_anybody_decide_is_noticed() -> None:
+    with patch("callboard_services.approval.state.State.may_decide", return_value=True):
+        assert any("by somebody who may not" in violation for violation in _seen())

@@ -149,6 +149,8 @@ def _ask(chance: Random, tools: tuple[str, ...]) -> Ask:
     if roll < 0.04:
         return Ask(tool="sim.look", arguments={"n": "one"})
     tool = chance.choice(tools)
+    if tool == names.ASK:
+        return Ask(tool=tool, arguments={"question": "Which colour?"})
     if tool != names.AGENT:
         return Ask(tool=tool, arguments={"n": chance.randint(0, 99)})
     wish: dict[str, Any] = {"objective": "a part", "max_turns": chance.randint(1, 4)}

@@ -12,6 +12,7 @@ from callboard.settings import Settings
 from callboard.tools import serve
 from callboard_contracts import wire
 from callboard_contracts.dead import Letter
+from callboard_services.approval.serve import serve as approval
 from callboard_services.guard.serve import serve as guard
 from callboard_services.planner.serve import serve as planner
 from tests.simulation import history, invariants, load, plan, work
@@ -28,12 +29,14 @@ from tests.simulation.progress import Progress
 from tests.simulation.provision import provision
 from tests.simulation.starts import Starts
 from tests.simulation.trace import Trace
+from tests.simulation.voters import POLICY, Voters, gated
 from tests.simulation.watch import watched
 
 LIMIT_S = 400.0
 """Virtual time after the last fault within which everything must have come to an end."""
 _LOOK_S = 0.5
-_IGNORED = ("ledger",)
+_IGNORED = frozenset({"ledger", "memory", "notifier", "poster"})
+"""Durables of services that are not simulated."""
 _CONCURRENCY = 3
 
 
@@ -86,20 +89,22 @@ class World:
     def _node(self, name: str, house: House) -> Node:
         kind = name.partition("-")[0]
         tools = work.tools(self.seed, self.effects) if kind == "tools" else [work.stub_model(self.seed)]
-        services: dict[str, Serve] = {"planner": planner, "guard": guard}
+        services: dict[str, Serve] = {"planner": planner, "guard": guard, "approval": approval}
         serving: Serve = services.get(kind) or (lambda context: serve(context, tools))
         return Node(name, serving, house, dice(self.seed, name))
 
     async def run(self) -> Outcome:
         """Play the seed to its end, and judge it."""
         model = work.stub_model(self.seed).spec
-        provision(self.broker, self.plan.groups, self.plan.ack_wait_s, model, work.SPECS)
+        provision(self.broker, self.plan.groups, self.plan.ack_wait_s, model, work.SPECS, POLICY)
         self.broker.on_stored += [self.trace.store, self.progress.see, self.starts.see]
         bus = await connected(
             SimClient(self.broker, Network(dice(self.seed, "people"), Weather()), Context()), "people"
         )
         said = load.words(dice(self.seed, "words"), self.goals)
         self.people = load.People(bus, self.broker, self.goals, said, dice(self.seed, "said"), self.progress)
+        voters = Voters(self.people, lambda name: dice(self.seed, f"vote {name}"))
+        self.broker.on_stored.append(voters.see)
         for node in self.nodes.values():
             node.start()
         self.chaos.start()
@@ -109,7 +114,7 @@ class World:
         found += self.problems + self.loop.errors + self._letters()
         found += self.starts.violations()
         goals = [one.goal.id for one in self.goals]
-        found += invariants.violations(history.read(self.broker), goals, self.effects.done, self.held)
+        found += invariants.violations(history.read(self.broker), goals, self.effects.done, self.held, gated)
         return self.outcome(found)
 
     def outcome(self, found: list[str]) -> Outcome:

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from opentelemetry import trace
+
 from callboard.tools import ToolError, tool
 
 
@@ -21,6 +23,12 @@ async def later() -> str:
     """Answer later."""
     await asyncio.sleep(0.01)
     return "later"
+
+
+@tool(name="outside.traced", effect="pure", process=True)
+def traced() -> str:
+    """Tell which span it happens within."""
+    return f"{trace.get_current_span().get_span_context().span_id:016x}"
 
 
 @tool(name="outside.fails", process=True)

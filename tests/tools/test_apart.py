@@ -11,6 +11,7 @@ import pytest
 
 from callboard.bus import Bus, objects
 from callboard.tools import ToolContext, tool
+from callboard_contracts import ids
 from callboard_contracts.call import Completed, Failed, Lost
 from callboard_contracts.errors import CallboardError
 from tests.tools import outside
@@ -37,6 +38,15 @@ async def test_a_function_in_a_process_of_its_own_answers_as_any_other(world: Wo
     assert (broke.code, broke.message) == ("tool_failed", "KeyError: 'key'")
     assert isinstance(wrong, Failed)
     assert wrong.code == "output_invalid"
+
+
+async def test_a_function_in_a_process_of_its_own_happens_within_the_span_of_its_call(
+    world: World, serve: Serve
+) -> None:
+    await serve(outside.traced)
+    said = await world.result(await world.grant("outside.traced"))
+    assert isinstance(said, Completed)
+    assert said.output == ids.span_id(said.call)
 
 
 DEATHS = {

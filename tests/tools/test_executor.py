@@ -1,6 +1,7 @@
 """What an executor promises for every call that it pulls."""
 
 import asyncio
+import json
 import threading
 import time
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from msgspec import Meta
 
 from callboard.bus import Bus, Delivery, objects
 from callboard.tools import ToolContext, ToolError, tool
-from callboard_contracts import dead, live, names, subjects, wire
+from callboard_contracts import dead, ids, live, names, subjects, wire
 from callboard_contracts.call import Completed, Failed, Lost, Usage
 from tests.tools.conftest import GROUPS, Serve
 from tests.tools.parts import TENANT, World, deliveries, durables, eventually, pending, until
@@ -327,21 +328,35 @@ async def test_progress_text_cost_and_files_of_a_call(world: World, serve: Serve
     ]
 
 
-async def test_a_trace_goes_on_through_the_call(world: World, serve: Serve) -> None:
-    from opentelemetry import trace
+async def test_spans_that_a_tool_makes_happen_within_the_span_of_its_call(world: World, serve: Serve) -> None:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    seen: list[str] = []
+    kept, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    tracer = provider.get_tracer("its own")
 
     @tool(name="traced", effect="pure")
-    async def traced() -> None:
-        """Look at the trace."""
-        seen.append(f"{trace.get_current_span().get_span_context().trace_id:032x}")
+    async def traced(context: ToolContext) -> str:
+        """Make a span, and one from a thread."""
+        with tracer.start_as_current_span("inner"):
+            await asyncio.to_thread(lambda: tracer.start_span("thread").end())
+        return context.traceparent
 
     await serve(traced)
-    parent = f"00-{'ab' * 16}-{'cd' * 8}-01"
-    id_ = await world.grant("traced", traceparent=parent)
-    await world.result(id_)
-    assert seen == ["ab" * 16]
+    came = await world.grant("traced", traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01")
+    alone = await world.grant("traced")
+    traces = {came: "ab" * 16, alone: ids.trace_id(ids.tree_of(alone))}
+    for call, trace in traces.items():
+        result = await world.result(call)
+        assert isinstance(result, Completed)
+        assert result.output == f"00-{trace}-{ids.span_id(call)}-01"
+    found = [json.loads(span.to_json()) for span in kept.get_finished_spans()]
+    inner = {one["parent_id"]: one["context"]["trace_id"] for one in found if one["name"] == "inner"}
+    assert inner == {f"0x{ids.span_id(call)}": f"0x{trace}" for call, trace in traces.items()}
+    threads = {one["parent_id"] for one in found if one["name"] == "thread"}
+    assert threads == {one["context"]["span_id"] for one in found if one["name"] == "inner"}
 
 
 async def test_draining_finishes_what_runs_and_gives_back_the_rest_at_once(world: World, bus: Bus) -> None:

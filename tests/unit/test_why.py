@@ -10,7 +10,7 @@ from callboard_contracts import guard, ids, names, run
 from callboard_contracts.call import Call
 from callboard_contracts.dead import Letter
 from callboard_contracts.goal import Limits, Submit
-from callboard_services.gateway.lastgood import Point, point
+from callboard_services.gateway.lastgood import Point, numbered, point
 from tests.unit.given import NOW, RUN
 
 CALL, TOOL_CALL, AGENT_CALL = (ids.call_id(RUN, turn, 0) for turn in (1, 2, 4))
@@ -185,6 +185,12 @@ def test_a_turn_with_a_lost_or_an_open_call_is_not_good() -> None:
     both = run.Called(turn=2, at_ms=NOW, calls=(Call(id=TOOL_CALL, tool="calc"), other))
     half = record(3, took(TOOL_CALL, "calc"), run.Ended(status="cancelled", open=(other.id,)))
     assert point([FIRST, record(2, took(CALL), both), half]) is None
+
+
+def test_points_have_the_number_that_people_give_their_turns() -> None:
+    early, late = (Point(turn=turn, seq=seq, tokens=0) for turn, seq in ((2, 3), (6, 9)))
+    took = [(1, 0), (2, 1), (3, 0), (5, 1), (7, 1), (9, 0), (11, 1)]
+    assert [(one.turn, one.number) for one in numbered([late, early], took)] == [(6, 3), (2, 1)]
 
 
 def test_without_a_count_of_tokens_the_planners_estimate_is_taken() -> None:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import importlib
 import importlib.metadata
+import importlib.util
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,8 +29,11 @@ from callboard_contracts.errors import CallboardError
 
 log = structlog.get_logger()
 
-WAVES: Final = (("gateway",), ("models", "tools"), ("planner", "guard"), ("ledger",))
+WAVES: Final = (("gateway",), ("models", "tools", "memory"), ("planner", "guard", "approval"), ("ledger",))
 """The order in which services stop: nothing new is taken, what runs finishes, then those that record it."""
+
+_EXTRAS: Final = {"memory": "lancedb"}
+"""Services that are started only where what they need is installed."""
 
 READY_S = 60.0
 DRAIN_S = 20.0
@@ -155,9 +159,18 @@ async def _prepare(url: str, settings: Settings, loaded: Sequence[skills.Folder]
 
 
 def _start(found: Running, only: frozenset[str], settings: Settings, url_of: Callable[[str], str]) -> None:
-    for name in (name for wave in reversed(WAVES) for name in wave if not only or name in only):
+    wanted = (name for wave in reversed(WAVES) for name in wave if not only or name in only)
+    for name in filter(_installed, wanted):
         own = msgspec.structs.replace(settings, nats=url_of(name))
         found.services[name] = _Service(name, own)
+
+
+def _installed(name: str) -> bool:
+    needed = _EXTRAS.get(name, "")
+    if not needed or importlib.util.find_spec(needed) is not None:
+        return True
+    log.info("not started: it is not installed", service=name, install=f"pip install 'callboard[{name}]'")
+    return False
 
 
 async def _all_ready(found: Running) -> None:

@@ -21,6 +21,8 @@ class _Stored(msgspec.Struct, frozen=True):
     subject: str
     headers: dict[str, str]
     body: bytes = b""
+    cut: bool = False
+    """The body is larger than an answer."""
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -87,6 +89,20 @@ class Replay:
                     yield found
                 else:
                     self._keep(found)
+            if not self._page.more:
+                return
+            self._page = await self._ask(self._page.messages[-1].seq)
+
+    async def messages(self) -> AsyncGenerator[Delivery, None]:
+        """Yield all messages of the tree: records, inputs and commands. Instead of `records`, not beside them.
+
+        :raises CallboardError: `unavailable`, the ledger stopped answering, or a message is too large.
+        """
+        while True:
+            for stored in self._page.messages:
+                if stored.cut:
+                    raise CallboardError("unavailable", f"Message {stored.seq} is too large to be told.")
+                yield _delivery(self._page.stream, stored)
             if not self._page.more:
                 return
             self._page = await self._ask(self._page.messages[-1].seq)

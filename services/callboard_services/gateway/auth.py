@@ -9,15 +9,17 @@ import binascii
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from callboard.keys import LOCAL, find
 from callboard_contracts.errors import CallboardError
-from callboard_services.gateway.house import House
+from callboard_services.gateway.house import House, Principal
 from callboard_services.gateway.problems import problem
 
 OPEN = frozenset({"/healthz", "/readyz"})
-_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="callboard", Basic realm="callboard", charset="UTF-8"'}
+_BEARER = 'Bearer realm="callboard"'
+_BASIC = 'Basic realm="callboard", charset="UTF-8"'
 
 
 class Door:
@@ -35,7 +37,7 @@ class Door:
         try:
             scope["callboard.principal"] = admit(self._house, scope["method"], Headers(scope=scope))
         except CallboardError as error:
-            await problem("unauthorized", error.detail, headers=_CHALLENGE)(scope, receive, send)
+            await _challenge(error, Headers(scope=scope))(scope, receive, send)
             return
         if not self._house.bus.connected and scope["path"].startswith("/v1/"):
             await problem("unavailable", "The broker is not connected.")(scope, receive, send)
@@ -43,8 +45,19 @@ class Door:
         await self._app(scope, receive, send)
 
 
-def admit(house: House, method: str, headers: Headers) -> str:
-    """Return the principal of a request.
+def _challenge(error: CallboardError, headers: Headers) -> Response:
+    """Return the answer to who is not let in: a challenge a header, because a browser reads the first of each alone.
+
+    Who came with a key is not asked for a password: a page shows itself what is wrong with the one that was typed in.
+    """
+    answer = problem("unauthorized", error.detail, headers={"WWW-Authenticate": _BEARER})
+    if not headers.get("authorization", "").lower().startswith("bearer "):
+        answer.headers.append("WWW-Authenticate", _BASIC)
+    return answer
+
+
+def admit(house: House, method: str, headers: Headers) -> Principal:
+    """Return whose request it is.
 
     :raises CallboardError: nobody is let in with these headers.
     """
@@ -53,11 +66,11 @@ def admit(house: House, method: str, headers: Headers) -> str:
     keys = house.keys.keys
     if not keys and house.loopback:
         _check_local(headers)
-        return LOCAL
-    name = find(keys, token_of(headers.get("authorization", "")))
-    if not name:
+        return Principal(LOCAL)
+    key = find(keys, token_of(headers.get("authorization", "")))
+    if key is None:
         raise CallboardError("unauthorized", "The request carries no valid key.")
-    return name
+    return Principal(key.name, key.groups)
 
 
 def token_of(authorization: str) -> str:

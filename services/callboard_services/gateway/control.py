@@ -45,7 +45,7 @@ class Resumption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Steering(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `steer`."""
 
-    text: Annotated[str, Meta(min_length=1, max_length=8000)]
+    text: guard.Words
     """What the model reads before its next answer counts."""
 
 

@@ -16,6 +16,7 @@ from callboard_contracts.run import Accepted
 from callboard_services.gateway import archive, claims, submission
 from callboard_services.gateway.bodies import json, read
 from callboard_services.gateway.house import House, house_of, principal_of
+from callboard_services.gateway.preferring import preferring
 from callboard_services.gateway.problems import Problem
 
 _TOO_LARGE = frozenset({0, 10054})
@@ -35,7 +36,7 @@ async def post(request: Request) -> Response:
     if key and claim is None:
         run = (await claims.make(house.bus, key, claims.Claim(run=run, digest=digest))).run
         crash.point("gateway.after_claim")
-    submit = submission.submit(goal, run, principal)
+    submit = await preferring(house, submission.submit(goal, run, principal))
     if not (goal.id and await _is_there(house, submit, goal.skill)):
         await publish(house, submit, goal.skill)
     return _accepted(house, run, goal.skill)
@@ -92,8 +93,8 @@ async def _is_there(house: House, submit: Submit, skill: str) -> bool:
 
 
 def _same(begun: Accepted, submit: Submit, skill: str) -> bool:
-    """Tell whether a run began with this goal; a skill may have made it grounded."""
-    fields = [field for field in Submit.__struct_fields__ if field != "grounded"]
+    """Tell whether a run began with this goal; a skill may have made it grounded, and preferences change."""
+    fields = [field for field in Submit.__struct_fields__ if field not in ("grounded", "preferences")]
     return (begun.skill or names.ADHOC) == skill and all(
         getattr(begun.goal, field) == getattr(submit, field) for field in fields
     )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from starlette.requests import Request
 
@@ -10,6 +11,13 @@ from callboard.bus import Bus, layout
 from callboard.bus.registry import Registry
 from callboard.keys import KeyRing
 from callboard_contracts import ids
+
+
+class Principal(NamedTuple):
+    """Who acts: the name of the key, and its groups. Without keys, on loopback, whoever is there, of no group."""
+
+    name: str
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,4 +51,10 @@ def house_of(request: Request) -> House:
 
 def principal_of(request: Request) -> str:
     """Return who acts: the name of the key."""
-    return str(request.scope["callboard.principal"])
+    return voter_of(request).name
+
+
+def voter_of(request: Request) -> Principal:
+    """Return who acts, with the groups of the key."""
+    found: Principal = request.scope["callboard.principal"]
+    return found

@@ -11,23 +11,36 @@ import msgspec
 from callboard.why import Stored
 from callboard_contracts import names, run
 
-_BYTES_PER_TOKEN = 3
-_PER_RESULT = 20
-
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """A turn after which a run can be taken up."""
 
     turn: int
+    """The number in its calls' ids, up to which the model is told what happened."""
     seq: int
     """The record in which the last of its calls was taken."""
     tokens: int
     """An estimate of the prompt at that point."""
+    summary: int = 0
+    """The result with the summary that stood in it; 0: none did."""
+    number: int = 0
+    """The same turn as people count it: how many times the model had answered."""
 
 
 def asks_model(record: Stored) -> bool:
     """Tell whether a segment begins with this record."""
-    return any(_question(event) for event in record.events)
+    return any(run.asks_model(event) for event in record.events)
+
+
+def numbered(points: Iterable[Point], records: Iterable[tuple[int, int]]) -> list[Point]:
+    """Return points with the number that people give their turns.
+
+    :param records: of all records, oldest first, the sequence and the turns that it took.
+    """
+    upto, count = dict[int, int](), 0
+    for seq, took in records:
+        upto[seq] = count = count + took
+    return [msgspec.structs.replace(one, number=upto[one.seq]) for one in points]
 
 
 def point(segment: Sequence[Stored]) -> Point | None:
@@ -50,50 +63,36 @@ class _Fold:
     def __init__(self) -> None:
         self.found: Point | None = None
         self._open: set[str] = set()
-        self._tokens = self._turn = 0
+        self._tokens = self._turn = self._summary = 0
         self._begun = False
 
     def over(self, event: Any) -> bool:
         """Tell whether the segment ends before this event, which asks the model anew or tells of an unknown outcome."""
         if isinstance(event, run.Took):
             return any(taken.status == "lost" and taken.call in self._open for taken in event.results)
-        return bool(self._turn) and _question(event)
+        return bool(self._turn) and run.asks_model(event)
 
     def take(self, event: Any, seq: int) -> None:
-        self._begun = self._begun or _question(event)
+        self._begun = self._begun or run.asks_model(event)
         match event:
             case run.Called() if self._begun:
-                self._turn = 0 if _question(event) else event.turn
-                self._tokens += _prompt(event)
+                self._turn = 0 if run.asks_model(event) else event.turn
+                self._tokens += _told(event, "prompt_tokens")
+                self._summary = _told(event, "summary") or self._summary
                 self._open |= {call.id for call in event.calls}
             case run.Steered() | run.Noted():
-                self._tokens += len(event.text) // _BYTES_PER_TOKEN
+                self._tokens += len(event.text) // run.BYTES_PER_TOKEN
             case run.Took() if self._begun:
-                self._tokens = _after(self._tokens, event.results)
+                self._tokens = run.prompt_after(self._tokens, event.results)
                 self._open -= {taken.call for taken in event.results}
                 if self._turn and not self._open:
-                    self.found = Point(turn=self._turn, seq=seq, tokens=self._tokens)
+                    self.found = Point(turn=self._turn, seq=seq, tokens=self._tokens, summary=self._summary)
             case _:
                 pass
 
 
-def _question(event: Any) -> bool:
-    return isinstance(event, run.Called) and any(call.tool == names.MODEL for call in event.calls)
-
-
-def _prompt(event: run.Called) -> int:
-    """Return the planner's own estimate of the prompt of a question."""
+def _told(event: run.Called, what: str) -> int:
+    """Return what a question to the model says of its prompt: the planner's estimate, or the summary in it."""
     arguments = event.calls[0].arguments
     known = isinstance(arguments, dict) and event.calls[0].tool == names.MODEL
-    return int(arguments.get("prompt_tokens", 0)) if known else 0
-
-
-def _after(tokens: int, results: Iterable[run.Taken]) -> int:
-    for taken in results:
-        if taken.late:
-            continue
-        if taken.tool == names.MODEL and taken.input_tokens:
-            tokens = taken.input_tokens + taken.output_tokens
-        else:
-            tokens += _PER_RESULT + taken.bytes // _BYTES_PER_TOKEN
-    return tokens
+    return int(arguments.get(what, 0)) if known else 0

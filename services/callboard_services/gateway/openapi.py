@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from callboard_contracts.errors import CATALOGUE
-from callboard_services.gateway.routes import ROUTES, Route
+from callboard_services.gateway.route import Route
+from callboard_services.gateway.routes import ROUTES
 
 _OPEN = ("/healthz", "/readyz")
 _PARAMETER = re.compile(r"{(\w+)(:path)?}")

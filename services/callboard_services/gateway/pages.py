@@ -1,4 +1,4 @@
-"""Two pages for people, each one file with its script and style inside, allowed by their hashes and nothing else."""
+"""Pages for people, each one file with its script and style inside, allowed by their hashes and nothing else."""
 
 import base64
 from functools import cache
@@ -19,6 +19,16 @@ async def index(_: Request) -> Response:
 async def run(_: Request) -> Response:
     """One run, live."""
     return _page("run")
+
+
+async def approvals(_: Request) -> Response:
+    """The requests that wait for people."""
+    return _page("approvals")
+
+
+async def approval(_: Request) -> Response:
+    """One request, and the decision."""
+    return _page("approval")
 
 
 @cache

@@ -20,6 +20,7 @@ from callboard_services.gateway import claims, goals, takeup
 from callboard_services.gateway.bodies import json
 from callboard_services.gateway.control import body_of, publish, wish_id
 from callboard_services.gateway.house import House, house_of, principal_of
+from callboard_services.gateway.preferring import preferring
 from callboard_services.gateway.runs import run_of
 from callboard_services.gateway.standing import edge_of, standing
 
@@ -30,7 +31,7 @@ class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call: str = ""
     """Of a live run: the call that failed."""
     from_turn: Annotated[int, Meta(ge=0)] | None = None
-    """Of an ended run: the turn of tools after which it is taken up; 0: from its beginning."""
+    """Of an ended run: the turn after whose calls it is taken up, as `runs show` counts; 0: from its beginning."""
 
 
 async def retry(request: Request) -> Response:
@@ -96,15 +97,17 @@ async def _again(request: Request, house: House, name: str, wish: Wish) -> Respo
     submit = msgspec.structs.replace(
         accepted.goal,
         id=new,
+        preferences=(),
         principal=principal_of(request),
-        retry=Retry(of=name, turn=found.turn, seq=found.seq, tokens=found.tokens),
+        retry=Retry(of=name, turn=found.turn, seq=found.seq, tokens=found.tokens, summary=found.summary),
     )
+    submit = await preferring(house, submit)  # of who takes it up, who may be another
     skill = "" if accepted.skill == names.ADHOC else accepted.skill
     await goals.check_again(house, submit, skill)
     await takeup.copy_files(house, ids.tree_of(name), new)
     await goals.publish(house, submit, skill)
     where = f"/v1/runs/{new}"
-    told: dict[str, Any] = {"run": new, "retry_of": name, "from_turn": found.turn}
+    told: dict[str, Any] = {"run": new, "retry_of": name, "from_turn": found.number}
     return json(told | {"status_url": where, "events_url": f"{where}/events"}, 202, {"Location": where})
 
 

@@ -1,46 +1,28 @@
 """Every route once: what is served and what /openapi.json says come from this one table."""
 
-from collections.abc import Callable
-from typing import Any
-
-import msgspec
-
 from callboard_services.gateway import (
     catalogue,
+    context,
     control,
     dead,
     events,
     files,
     goals,
     health,
+    history,
     pages,
+    policies,
     retrying,
     runs,
     skills,
     whying,
 )  # fmt: skip
+from callboard_services.gateway.approvals import routes as approvals
+from callboard_services.gateway.audit import routes as audit
+from callboard_services.gateway.cost import routes as cost
+from callboard_services.gateway.memory import routes as memory
+from callboard_services.gateway.route import Route
 from callboard_services.gateway.submission import Goal
-
-
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One method on one path."""
-
-    method: str
-    path: str
-    handler: Callable[..., Any]
-    summary: str
-    body: Any = None
-    """The type of the request's body, `bytes` for a file."""
-    body_required: bool = True
-    query: Any = None
-    """The type whose fields are the parameters of the query."""
-    headers: tuple[str, ...] = ()
-    """Request headers with a meaning of their own."""
-    success: int = 200
-    returns: str = "application/json"
-    errors: tuple[str, ...] = ()
-    """Codes of the catalogue, beside those that every route can answer."""
-
 
 _GOAL_ERRORS = (
     "invalid_json", "invalid_goal", "invalid_id", "invalid_contract", "invalid_input", "empty_goal", "goal_too_large",
@@ -62,7 +44,7 @@ ROUTES: tuple[Route, ...] = (
         errors=("invalid_id", "invalid_request", "conflict", "file_too_large"),
     ),
     Route(
-        method="GET", path="/v1/runs", handler=runs.page, summary="List runs, newest first", query=runs.Page,
+        method="GET", path="/v1/runs", handler=history.page, summary="List runs, newest first", query=history.Page,
         errors=("invalid_request",),
     ),
     Route(
@@ -106,6 +88,11 @@ ROUTES: tuple[Route, ...] = (
         summary="What a run waits for, down to the sub-agents that it waits for",
     ),
     Route(
+        method="GET", path="/v1/runs/{run}/turns/{turn}/context", handler=context.show, query=context.Wish,
+        summary="What the model read in a turn: the parts of its window, what was elided, summarised or dropped",
+        errors=("unknown_run", "unknown_turn", "not_started", "archived", "invalid_request", "unknown_model"),
+    ),
+    Route(
         method="GET", path="/v1/runs/{run}/files", handler=files.index, summary="List a run's files",
         errors=("unknown_run",),
     ),
@@ -113,12 +100,25 @@ ROUTES: tuple[Route, ...] = (
         method="GET", path="/v1/runs/{run}/files/{path:path}", handler=files.download, summary="Download a file",
         returns="application/octet-stream", errors=("unknown_run", "not_found", "invalid_request"),
     ),
+    *approvals.ROUTES,
+    *audit.ROUTES,
+    *cost.ROUTES,
+    *memory.ROUTES,
     Route(method="GET", path="/v1/tools", handler=catalogue.tools, summary="List tools"),
     Route(method="GET", path="/v1/models", handler=catalogue.models, summary="List models"),
     Route(method="GET", path="/v1/skills", handler=catalogue.skills, summary="List skills"),
     Route(
         method="PUT", path="/v1/skills/{name}", handler=skills.put, summary="Deploy a version of a skill",
         body=skills.Deployment, errors=("invalid_json", "invalid_skill"),
+    ),
+    Route(
+        method="GET", path="/v1/policies", handler=policies.page,
+        summary="List the rules by which calls wait for a person",
+    ),
+    Route(
+        method="PUT", path="/v1/policies/{name}", handler=policies.put, body=policies.Rules,
+        summary="Put rules in force in the place of those of the same name",
+        errors=("invalid_json", "invalid_policy", "not_permitted"),
     ),
     Route(
         method="GET", path="/v1/dead", handler=dead.letters, summary="List dead letters", query=dead.Page,

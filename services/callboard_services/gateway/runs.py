@@ -1,9 +1,8 @@
-"""`GET /v1/runs` and `GET /v1/runs/{run}`: from the ledger's tables, and never behind what the client already saw."""
+"""`GET /v1/runs/{run}`: from the ledger's tables, and never behind what the client already saw."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,37 +14,15 @@ from callboard_contracts.journal import Record
 from callboard_contracts.run import Accepted, Ended
 from callboard_contracts.units import dollars
 from callboard_services.gateway import outcome, waiting
-from callboard_services.gateway.bodies import json, query
+from callboard_services.gateway.bodies import json
 from callboard_services.gateway.goals import first_record
 from callboard_services.gateway.house import House, house_of
 from callboard_services.gateway.questions import ask
+from callboard_services.gateway.turns import turns_by
 
 _INLINE_BYTES = 1024 * 1024
 _NO_OUTCOME = ("running", "paused", "completed")
-_SUMS = ("calls", "cost_micro_usd", "input_tokens", "output_tokens", "unpriced")
-
-
-class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The parameters of `GET /v1/runs`."""
-
-    status: str = ""
-    skill: str = ""
-    label: str = ""
-    """`name` or `name:value`."""
-    before: str = ""
-    """The cursor of the page before: runs older than this one."""
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
-    children: bool = False
-    """Sub-agents too."""
-
-
-async def page(request: Request) -> Response:
-    """List runs, newest first."""
-    wanted = query(request, Page)
-    found = await ask(house_of(request), "runs", msgspec.structs.asdict(wanted))
-    rows = [_told(row) for row in found["runs"]]
-    more = rows[-1]["run"] if rows and (len(rows) == wanted.limit or found.get("more")) else None
-    return json({"runs": rows, "next": more})
+_SUMS = ("calls", "cost_micro_usd", "input_tokens", "output_tokens", "unpriced", "estimated")
 
 
 async def one(request: Request) -> Response:
@@ -115,11 +92,14 @@ async def _ending(house: House, run: str) -> dict[str, Any]:
 
 
 async def _taken_up(house: House, row: dict[str, Any]) -> dict[str, Any]:
-    """Return after which turn of another run this one took up, if it did."""
+    """Return after which turn of another run, as people count, this one took up: if it did, and that can be told."""
     first = await first_record(house, str(row["run"])) if row.get("retry_of") else None
     accepted = next((event for event in first.events if isinstance(event, Accepted)), None) if first else None
     retry = accepted.goal.retry if accepted is not None else None
-    return {"from_turn": retry.turn} if retry is not None else {}
+    if retry is None:
+        return {}
+    turn = await turns_by(house, retry.of, retry.seq) if retry.turn else 0
+    return {"from_turn": turn} if turn is not None else {}
 
 
 def _links(run: str) -> dict[str, str]:
@@ -127,18 +107,18 @@ def _links(run: str) -> dict[str, str]:
 
 
 def _whole(row: dict[str, Any]) -> dict[str, Any]:
-    told = _told(row)
+    told = as_told(row)
     told["totals"] = {name: told[name] for name in (*_SUMS, "cost_usd")}
     tree = row["tree_totals"]
     told["tree_totals"] = {name: tree[name] for name in _SUMS} | {"cost_usd": dollars(tree["cost_micro_usd"])}
     told["breakdown"] = [call | {"cost_usd": dollars(call["cost_micro_usd"])} for call in row["breakdown"]]
     if told["status"] not in _NO_OUTCOME:
         told["outcome"] = outcome.of(told["breakdown"])
-    told["children"] = [_told(child) for child in row["children"]]
+    told["children"] = [as_told(child) for child in row["children"]]
     return told
 
 
-def _told(row: dict[str, Any]) -> dict[str, Any]:
+def as_told(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row of the ledger as it is told: amounts in dollars beside the exact ones, words instead of nothing."""
     words = ("parent", "skill", "skill_digest", "objective", "model", "principal", "code", "reason", "retry_of")
     told = row | {word: row[word] or "" for word in words}

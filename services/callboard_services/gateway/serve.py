@@ -17,6 +17,8 @@ from callboard_contracts.errors import CallboardError
 from callboard_services.gateway.app import application
 from callboard_services.gateway.auth import is_loopback
 from callboard_services.gateway.house import House
+from callboard_services.gateway.notifier import Notifier
+from callboard_services.gateway.webhooks import configured
 
 log = structlog.get_logger()
 
@@ -27,12 +29,15 @@ _WAITING = 1024
 async def serve(context: Context) -> None:
     """Serve until the context stops; streams end then, and their clients resume at the next gateway.
 
-    :raises CallboardError: `invalid_request`, the address cannot be listened on.
+    :raises CallboardError: `invalid_request`, the address cannot be listened on, or the webhooks cannot be used.
     """
+    endpoints = configured(context.settings)
     listening = listen(context.settings.http)
     registry, server = Registry(context.bus), Server(context.ready)
+    notifier = Notifier(context.bus, endpoints, _url(context, listening))
     try:
         await registry.start()
+        await notifier.start()
         house = House(
             bus=context.bus,
             groups=context.groups,
@@ -47,7 +52,14 @@ async def serve(context: Context) -> None:
         await _until_stopped(server, listening, context)
     finally:
         listening.close()
+        await notifier.stop()
         await registry.stop()
+
+
+def _url(context: Context, listening: socket.socket) -> str:
+    """Return where people reach the gateway."""
+    host, port = listening.getsockname()[:2]
+    return context.settings.url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 async def _until_stopped(server: "Server", listening: socket.socket, context: Context) -> None:
@@ -71,9 +83,12 @@ def listen(http: str) -> socket.socket:
     host, _, port = http.rpartition(":")
     host = host.strip("[]")
     try:
-        return socket.create_server(
+        found = socket.create_server(
             (host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=_WAITING
         )
+        # What it accepts inherits this: else an answer's second packet waits 40 ms for the first to be acknowledged.
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return found
     except (OSError, ValueError, OverflowError) as error:
         raise CallboardError("invalid_request", f"cannot listen on {http!r}: {error}") from None
 

@@ -9,6 +9,7 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from callboard import policy
 from callboard.actor import check_schema
 from callboard.bus.objects import clean_path, put_blob
 from callboard.bus.registry import put_skill
@@ -40,6 +41,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     input_schema: dict[str, Any] | None = None
     contract: dict[str, Any] | None = None
     grounded: bool = False
+    rules: tuple[policy.Written, ...] = ()
     files: Annotated[tuple[Attached, ...], Meta(max_length=500)] = ()
 
 
@@ -58,6 +60,7 @@ async def put(request: Request) -> Response:
         contract=wanted.contract,
         grounded=wanted.grounded,
         files=await _stored(house, contents),
+        rules=wanted.rules,
     )
     digest = await put_skill(house.bus, skill)
     return json({"name": name, "digest": digest, "files": len(skill.files)}, 200)
@@ -77,6 +80,10 @@ def _checked(name: str, wanted: Deployment) -> dict[str, bytes]:
             raise _invalid(f"{field}: {problem}")
     if len(msgspec.json.encode((wanted.prompt, wanted.input_schema, wanted.contract))) > _MAX_SKILL:
         raise _invalid(f"Prompt and schemas may have {_MAX_SKILL:,} bytes.")
+    try:
+        policy.check(wanted.rules)
+    except CallboardError as error:
+        raise _invalid(f"rules: {error}") from None
     return _contents(wanted.files)
 
 

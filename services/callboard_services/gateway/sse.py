@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Callable
 
 from starlette.types import Receive, Scope, Send
 
+EVENTS = "text/event-stream; charset=utf-8"
 _HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
@@ -24,15 +24,17 @@ class EventStream:
         stop: asyncio.Event,
         patience_s: float,
         hang_up: Callable[[], None],
+        media: str = EVENTS,
     ) -> None:
         self._pieces = pieces
         self._stop = stop
         self._patience_s = patience_s
         self._hang_up = hang_up
+        self._headers = [(b"content-type", media.encode()), *_HEADERS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
         """Send."""
-        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
         tasks = [
             asyncio.create_task(self._send_all(send)),
             asyncio.create_task(_left(receive)),

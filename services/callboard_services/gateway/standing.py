@@ -6,7 +6,6 @@ from callboard.why import fold
 from callboard.why.gather import Edge, guards, last_records
 from callboard_contracts import ids
 from callboard_contracts.errors import CallboardError
-from callboard_contracts.run import Ended
 from callboard_services.gateway.house import House
 from callboard_services.gateway.runs import check_known
 
@@ -61,9 +60,9 @@ async def standing(house: House, run: str) -> Standing:
         await check_known(house, run)
     own = fold.own(records)
     if own.ended is not None:
-        return Standing(run=run, status=own.ended.status if isinstance(own.ended, Ended) else "refused")
+        return Standing(run=run, status=own.status())
     paused = [run] if own.paused else []
     tree = fold.tree(await guards(edge, run, own.begun, paused=paused, exact=True))
     pauses = tuple(name for name in ids.lineage(run) if name in tree.paused)
-    status = "paused" if pauses or own.paused else "running" if records else "queued"
-    return Standing(run=run, status=status, pauses=pauses, cancelled=tree.cancel_of(run) is not None)
+    cancelled = tree.cancel_of(run) is not None
+    return Standing(run=run, status=own.status(paused=bool(pauses)), pauses=pauses, cancelled=cancelled)

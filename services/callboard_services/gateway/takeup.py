@@ -2,6 +2,8 @@
 
 import asyncio
 
+import msgspec
+
 from callboard.bus import reader
 from callboard.bus.objects import get_file, list_files, put_file
 from callboard.why import Stored
@@ -13,35 +15,54 @@ from callboard_services.gateway import lastgood
 from callboard_services.gateway.house import House
 from callboard_services.gateway.lastgood import Point
 from callboard_services.gateway.standing import edge_of
+from callboard_services.gateway.turns import turns
 
 _copying = asyncio.Semaphore(2)
 """Files pass through memory: at most this many at once."""
 _MOST_NAMED = 10
 
 
+class _Read(msgspec.Struct, frozen=True):
+    genesis: int
+    turns: int
+    points: list[Point]
+    """Newest first."""
+
+
 async def point_of(house: House, name: str, wanted: int | None) -> tuple[run.Accepted, Point]:
     """Return the goal of an ended run, and the point from which it is taken up.
 
-    :raises CallboardError: `archived`; `invalid_request`, it never began, or there is no such turn.
+    :param wanted: the turn as people count it; 0: the beginning; None: the last one that can be taken up.
+    :raises CallboardError: `archived`; `unknown_turn`; `invalid_request`, it never began, or not after that turn.
     """
-    newest_first: list[Stored] = []
-    good: list[int] = []
-    found, genesis = None, 0
+    found = await _read(house, name)
+    accepted = await _goal(house, name, found.genesis)
+    beginning = Point(turn=0, seq=found.genesis if accepted.goal.retry else 0, tokens=_before(accepted))
+    if wanted is None:
+        return accepted, found.points[0] if found.points else beginning
+    if wanted > found.turns:
+        count = f"{found.turns} turn{'' if found.turns == 1 else 's'}"
+        raise CallboardError("unknown_turn", f"The run {name} has no turn {wanted}: it has {count}.")
+    for one in (*found.points, beginning):
+        if one.number == wanted:
+            return accepted, one
+    several = ", ".join(str(one.number) for one in found.points[:_MOST_NAMED]) or "none"
+    why = f"After turn {wanted} of {name} not every call has a known outcome, or there was none"
+    raise CallboardError("invalid_request", f"{why}; it can be taken up after: {several}.")
+
+
+async def _read(house: House, name: str) -> _Read:
+    """Read a run's records back to the first: turns are counted from there."""
+    segment, points, took, genesis = list[Stored](), list[Point](), list[tuple[int, int]](), 0
     async for record in backwards(edge_of(house), subjects.Address.of_run(house.tenant, name)):
         genesis = genesis or record.genesis
-        newest_first.append(record)
-        if wanted == 0 or found is not None:
-            break
+        took.append((record.seq, turns(record.events)))
+        segment.append(record)
         if lastgood.asks_model(record):
-            here = lastgood.point(newest_first[::-1])
-            newest_first = [record]
-            good += [here.turn] if here is not None else []
-            found = here if here is not None and wanted in (None, here.turn) else None
-    accepted = await _goal(house, name, genesis)
-    if found is None and wanted:
-        several = ", ".join(map(str, good[:_MOST_NAMED])) or "none"
-        raise CallboardError("invalid_request", f"Turn {wanted} of {name} is no turn to take up; these are: {several}.")
-    return accepted, found or Point(turn=0, seq=genesis if accepted.goal.retry else 0, tokens=_before(accepted))
+            here = lastgood.point(segment[::-1])
+            points += [here] if here is not None else []
+            segment = [record]
+    return _Read(genesis, sum(count for _, count in took), lastgood.numbered(points, reversed(took)))
 
 
 def _before(accepted: run.Accepted) -> int:

@@ -9,7 +9,6 @@ from starlette.responses import Response
 from callboard.why import Facts, Reason, fold, why
 from callboard.why.gather import gather
 from callboard_contracts.errors import CallboardError
-from callboard_contracts.run import Ended
 from callboard_services.gateway import waiting
 from callboard_services.gateway.bodies import json
 from callboard_services.gateway.house import House, house_of
@@ -42,12 +41,8 @@ async def _facts(house: House, run: str) -> Facts:
 
 
 def _status(facts: Facts) -> str:
-    own = fold.own(facts.records)
-    if own.ended is not None:
-        return own.ended.status if isinstance(own.ended, Ended) else "refused"
-    if own.paused is not None or fold.tree(facts.tree).pause_of(facts.run):
-        return "paused"
-    return "running" if own.begun else "queued"
+    paused = fold.tree(facts.tree).pause_of(facts.run) is not None
+    return fold.own(facts.records).status(paused=paused)
 
 
 def _told(reason: Reason) -> dict[str, Any]:

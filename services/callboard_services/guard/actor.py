@@ -13,12 +13,14 @@ from callboard.actor import LATER, SEEN, Command, Dead, Decision, Input
 from callboard_contracts import guard, names, run, subjects
 from callboard_contracts.journal import Event, Record
 from callboard_contracts.registry import Facts
+from callboard_services.guard.approving import decided
 from callboard_services.guard.commands import alone, commands
-from callboard_services.guard.control import cancelled, control, released
+from callboard_services.guard.control import approved_meanwhile, cancelled, control, released
 from callboard_services.guard.deciding import decide_call
 from callboard_services.guard.evolve import evolve, fold
 from callboard_services.guard.settling import end, late, settle, told, wake
 from callboard_services.guard.state import State
+from callboard_services.guard.waiting import concluded, given_up
 
 _KINDS: Final[dict[type, str]] = {
     guard.Granted: "calls",
@@ -26,6 +28,8 @@ _KINDS: Final[dict[type, str]] = {
     guard.Paused: "pause",
     guard.Resumed: "resumption",
     guard.Steered: "steering",
+    guard.Answered: "answer",
+    guard.Withdrawn: "withdrawal",
 }
 
 
@@ -45,11 +49,17 @@ class Guard:
 
     def decide(self, state: State, message: Input, facts: Facts) -> Decision:
         """Decide every call that a run's record proposes."""
+        decision = self._decide(state, message, facts)
+        return concluded(state, decision) if isinstance(decision, tuple) else decision
+
+    def _decide(self, state: State, message: Input, facts: Facts) -> Decision:
         match message.body:
             case Record():
                 return _read(state, message.body, message, facts)
             case guard.Cancel() | guard.Pause() | guard.Resume() | guard.Steer():
                 return control(state, message.body, message, facts)
+            case guard.Decide():
+                return decided(state, message.body, message, facts)
             case run.Wake():
                 return tuple(wake(state, message.time_ms)) or SEEN
             case other:
@@ -63,9 +73,9 @@ class Guard:
         lone = alone(events)
         if lone is not None:
             return f"call.{names.token(lone.call.tool)}"
-        said: list[Event] = [event for event in events if isinstance(event, guard.Resumed)]
+        said: list[Event] = [event for event in events if isinstance(event, guard.Resumed | guard.Held)]
         said += [event for event in events if isinstance(event, guard.Cancelled)]  # executors listen for that kind
-        told = said or [event for event in events if not isinstance(event, guard.Armed)] or events
+        told = said or [event for event in events if not isinstance(event, guard.Armed | guard.Waiting)] or events
         return _KINDS.get(type(told[-1]), type(told[-1]).__name__.lower())
 
     def commands(self, address: subjects.Address, record: Record) -> Sequence[Command]:
@@ -80,8 +90,13 @@ class Guard:
         return [call.arguments_ref for event in called for call in event.calls if call.arguments_ref]
 
     def reads(self, state: State, body: Any) -> Sequence[int]:
-        """Return the records whose calls go on when a run is resumed."""
-        return released(state, body.run) if isinstance(body, guard.Resume) else ()
+        """Return the records whose calls go on when a run is resumed, or when people decided."""
+        if isinstance(body, guard.Decide):
+            asked = state.asked.get(body.call)
+            return (asked.source,) if asked is not None else ()
+        if not isinstance(body, guard.Resume):
+            return ()
+        return tuple(dict.fromkeys((*released(state, body.run), *approved_meanwhile(state, body.run))))
 
     def begins(self, body: Any) -> bool:
         """Tell whether it is the first record of a root."""
@@ -123,11 +138,11 @@ def _read(state: State, record: Record, message: Input, facts: Facts) -> Decisio
 def _on(state: State, event: Event, message: Input, facts: Facts) -> list[Event]:
     match event:
         case run.Accepted():
-            return _open(state, event)
+            return _open(state, event, message.seq)
         case run.Called():
             return _called(state, event, message, facts)
         case run.Took():
-            return late(state, event)
+            return [*late(state, event), *given_up(state, [one.call for one in event.results])]
         case run.Ended():
             settled = told(message.body, event.settled)
             return end(state, message.address.run, settled, message.time_ms)
@@ -135,7 +150,7 @@ def _on(state: State, event: Event, message: Input, facts: Facts) -> list[Event]
             return []
 
 
-def _open(state: State, event: run.Accepted) -> list[Event]:
+def _open(state: State, event: run.Accepted, seq: int) -> list[Event]:
     name = event.goal.id
     if name in state.runs or name in state.cancelled:
         return []
@@ -157,6 +172,7 @@ def _open(state: State, event: run.Accepted) -> list[Event]:
             parent=event.parent,
             skill_digest=event.skill_digest,
             traceparent="" if event.parent else event.traceparent,
+            accepted=seq,
             paused=state.nth if state.is_paused(name) else 0,
             resumed=0 if state.is_paused(name) else state.nth,
         )
@@ -173,7 +189,6 @@ def _called(state: State, event: run.Called, message: Input, facts: Facts) -> li
     if tools and state.is_paused(name) and not state.is_cancelled(name):
         return [*found, guard.Held(run=name, turn=event.turn, source=message.seq, calls=tuple(tools), reason="paused")]
     for call in event.calls:
-        decided = decide_call(state, call, message.seq, message, facts)
-        state = evolve(state, decided)
-        found.append(decided)
+        found.append(decide_call(state, call, message.seq, message, facts))
+        state = evolve(state, found[-1])
     return found

@@ -8,6 +8,10 @@ from callboard.actor import Command
 from callboard_contracts import call as calls
 from callboard_contracts import guard, ids, names, run, subjects
 from callboard_contracts.journal import Event, Record
+from callboard_services.guard import asking
+from callboard_services.guard.telling import tell
+
+_SHOWN = 4_000
 
 
 def commands(address: subjects.Address, record: Record) -> list[Command]:
@@ -18,24 +22,28 @@ def commands(address: subjects.Address, record: Record) -> list[Command]:
 def alone(events: Sequence[Event]) -> guard.Granted | None:
     """Return the grant that is command and record in one: the only one, and nothing said to people beside it."""
     granted = [event for event in events if isinstance(event, guard.Granted)]
-    said = any(isinstance(event, guard.Cancelled | guard.Resumed) for event in events)
+    said = any(isinstance(event, guard.Cancelled | guard.Resumed | guard.Held) for event in events)
     return granted[0] if len(granted) == 1 and not said else None
 
 
 def _follows(address: subjects.Address, event: Event, lone: guard.Granted | None) -> Iterable[Command]:
     match event:
-        case guard.Granted() if lone is None:
-            return [_send(address, event)]
+        case guard.Granted():
+            return ([_send(address, event)] if lone is None else []) + (
+                [_edited(address, event)] if event.edited else []
+            )
         case guard.Refused():
-            body = calls.Refused(call=event.call, code=event.code, message=event.message)
+            body = calls.Refused(call=event.call, code=event.code, message=event.message, ends=event.ends)
             return [Command(subjects.result(address.tenant, event.call), event.call, body)]
+        case guard.Held() | guard.Answered() | guard.Withdrawn() | guard.Waiting():
+            return asking.commands(address, event)
         case guard.Opened() if event.paused:
-            return [_tell(address, event.run, f"pause:{event.paused}", run.Pause(nth=event.paused))]
+            return [tell(address, event.run, f"pause:{event.paused}", run.Pause(nth=event.paused))]
         case guard.Opened() if event.resumed:
-            return [_tell(address, event.run, f"resume:{event.resumed}", run.Resume(nth=event.resumed))]
+            return [tell(address, event.run, f"resume:{event.resumed}", run.Resume(nth=event.resumed))]
         case guard.Cancelled() | guard.Paused() | guard.Resumed() | guard.Steered():
             cause, word = _word(event)
-            return [_tell(address, name, cause, word) for name in event.open]
+            return [tell(address, name, cause, word) for name in event.open]
         case _:
             return []
 
@@ -59,7 +67,9 @@ def _word(event: guard.Cancelled | guard.Paused | guard.Resumed | guard.Steered)
             return event.id, run.Steer(text=event.text, principal=event.principal)
 
 
-def _tell(address: subjects.Address, name: str, cause: str, word: msgspec.Struct) -> Command:
-    lane = "cancel" if isinstance(word, run.Cancel) else "control"
-    where = subjects.Address.of_run(address.tenant, name).at("in", lane)
-    return Command(str(where), f"{cause}:{name}", word)
+def _edited(address: subjects.Address, grant: guard.Granted) -> Command:
+    """Tell the model what ran instead of what it asked for."""
+    by, call = ", ".join(grant.approved_by), grant.call
+    shown = msgspec.json.encode(call.arguments).decode()[:_SHOWN]
+    text = f"{by} approved your call {call.id} of {call.tool} with other arguments; it runs with {shown}"
+    return tell(address, ids.run_of(call.id), f"edited:{call.id}", run.Steer(text=text, principal=by))

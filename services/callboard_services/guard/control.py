@@ -3,10 +3,13 @@
 It is recorded here, where grants are made, so that runs obey that come late or whose planner is dead.
 """
 
+import msgspec
+
 from callboard.actor import SEEN, Dead, Decision, Input
 from callboard_contracts import guard, ids, run
 from callboard_contracts.journal import Event
 from callboard_contracts.registry import Facts
+from callboard_services.guard.approving import postponed, resumed_approvals
 from callboard_services.guard.deciding import decide_call
 from callboard_services.guard.evolve import evolve
 from callboard_services.guard.state import State
@@ -61,8 +64,8 @@ def _paused(state: State, wish: guard.Pause, cause: str) -> guard.Paused:
 
 
 def _resume(state: State, wish: guard.Resume, message: Input, facts: Facts) -> Decision:
-    still = {name for name in state.paused if name != wish.run}
-    told = tuple(name for name in _told(state, wish.run) if not still & set(ids.lineage(name)))
+    freed = _without_pause(state, wish.run)
+    told = tuple(name for name in _told(state, wish.run) if not freed.is_paused(name))
     resumed = guard.Resumed(id=message.id, run=wish.run, nth=state.nth + 1, principal=wish.principal, open=told)
     found: list[Event] = [resumed]
     after = evolve(state, resumed)
@@ -73,11 +76,20 @@ def _resume(state: State, wish: guard.Resume, message: Input, facts: Facts) -> D
                 decided = decide_call(after, call, seq, message, facts)
                 after = evolve(after, decided)
                 found.append(decided)
-    return tuple(found)
+    return (*found, *resumed_approvals(state, after, wish.run, message, facts))
 
 
 def released(state: State, name: str) -> tuple[int, ...]:
     """Return the records whose calls are held only because a run is paused."""
-    still = {other for other in state.paused if other != name}
-    free = [run_ for run_ in state.held if name in ids.lineage(run_) and not still & set(ids.lineage(run_))]
-    return tuple(dict.fromkeys(source for run_ in free for source in state.held[run_].sources))
+    freed = _without_pause(state, name)
+    free = [kept for held, kept in state.held.items() if name in ids.lineage(held) and not freed.is_paused(held)]
+    return tuple(dict.fromkeys(source for kept in free for source in kept.sources))
+
+
+def approved_meanwhile(state: State, name: str) -> tuple[int, ...]:
+    """Return the records whose calls people approved while a run was paused."""
+    return tuple(asked.source for asked in postponed(state, _without_pause(state, name), name).values())
+
+
+def _without_pause(state: State, name: str) -> State:
+    return msgspec.structs.replace(state, paused=tuple(other for other in state.paused if other != name))

@@ -1,8 +1,4 @@
-"""One call: granted, with what it may cost at most held back, or refused with the reason. Pure."""
-
-from typing import Any
-
-import msgspec
+"""One call: granted, with what it may cost at most held back, held until people decide, or refused. Pure."""
 
 from callboard.actor import Input
 from callboard_contracts import guard, ids
@@ -10,28 +6,23 @@ from callboard_contracts.call import Call
 from callboard_contracts.errors import CallboardError
 from callboard_contracts.registry import Facts
 from callboard_services.guard.checks import check
+from callboard_services.guard.granting import arguments_of, grant, refusal
+from callboard_services.guard.holding import held, request_of
+from callboard_services.guard.rules import ruled
 from callboard_services.guard.state import State
 
 
-def decide_call(state: State, call: Call, source: int, message: Input, facts: Facts) -> guard.Granted | guard.Refused:
-    """Decide a call that the record at `source` proposes. The grant is valid from the time of `message`."""
-    known = state.runs.get(ids.run_of(call.id))
+def decide_call(
+    state: State, call: Call, source: int, message: Input, facts: Facts
+) -> guard.Granted | guard.Held | guard.Refused:
+    """Decide a call that the record at `source` proposes. A hold reserves nothing."""
+    known, spec = state.runs.get(ids.run_of(call.id)), facts.spec(call.tool)
     try:
-        worst = check(state, known, call, _arguments(call, message), facts)
+        arguments = arguments_of(call, message)
+        worst = check(state, known, call, arguments, facts)
+        found = ruled(known, call, arguments, spec, facts) if known and spec else None
+        if known and spec and found:
+            return held(state, call, source, request_of(state, known, call, worst, found, spec))
     except CallboardError as error:
-        return guard.Refused(call=call.id, tool=call.tool, code=error.code, message=f"{error.entry.title}: {error}")
-    return guard.Granted(
-        call=call,
-        source=source,
-        expires_ms=message.time_ms + int(call.timeout_s * 1000),
-        reserved_micro_usd=worst.micro_usd,
-        reserved_tokens=worst.tokens,
-        unpriced=worst.unpriced,
-        skill_digest=known.skill_digest if known else "",
-        depth=ids.depth_of(ids.run_of(call.id)),
-        traceparent=state.traceparent,
-    )
-
-
-def _arguments(call: Call, message: Input) -> Any:
-    return msgspec.json.decode(message.blobs[call.arguments_ref]) if call.arguments_ref else call.arguments
+        return refusal(call.id, call.tool, error)
+    return grant(state, call, source, message, worst)

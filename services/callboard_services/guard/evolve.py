@@ -6,10 +6,11 @@ from typing import assert_never
 import msgspec
 
 from callboard.actor import remembered
-from callboard_contracts import guard, ids, run
+from callboard_contracts import approval, guard, ids, run
 from callboard_contracts.journal import Event
 from callboard_contracts.units import MicroUsd
-from callboard_services.guard.state import Held, Reserved, Run, State
+from callboard_services.guard import asked
+from callboard_services.guard.state import Asked, Held, Reserved, Run, State
 
 _REMEMBERED = 64
 
@@ -20,12 +21,12 @@ def evolve(state: State, event: Event) -> State:
     match event:
         case guard.Opened():
             return _opened(state, event)
-        case guard.Granted():
-            return _granted(state, event)
-        case guard.Refused():
-            return _decided(state, event.call)
+        case guard.Granted() | guard.Refused():
+            return _granted(state, event) if isinstance(event, guard.Granted) else _decided(state, event.call)
         case guard.Held():
             return _held(state, event)
+        case guard.Postponed() | guard.Answered() | guard.Withdrawn() | guard.Waiting():
+            return asked.after(state, event)
         case guard.Settled():
             return _settled(state, event)
         case guard.Cancelled() | guard.Paused() | guard.Resumed() | guard.Steered():
@@ -34,7 +35,7 @@ def evolve(state: State, event: Event) -> State:
             return _ended(state, event)
         case guard.Armed():
             return state
-        case _ if isinstance(event, run.Event):
+        case _ if isinstance(event, run.Event | approval.Event):
             return state  # never in a tree's own log
         case _:
             assert_never(event)
@@ -52,6 +53,7 @@ def _opened(state: State, event: guard.Opened) -> State:
     run = Run(
         tools=event.tools,
         skill_digest=event.skill_digest,
+        accepted=event.accepted,
         slice_micro_usd=None if root else event.limits.budget_micro_usd,
     )
     return msgspec.structs.replace(
@@ -78,6 +80,7 @@ def _granted(state: State, event: guard.Granted) -> State:
 
 
 def _decided(state: State, call: str) -> State:
+    state = asked.without(state, (call,)) if call in state.asked else state
     run, turn = ids.run_of(call), ids.turn_of(call)
     known = state.runs.get(run)
     if state.decided(run) >= turn:
@@ -118,6 +121,10 @@ def _settle(state: State, call: str, kept: Reserved, cost: MicroUsd, tokens: int
 
 
 def _held(state: State, event: guard.Held) -> State:
+    if event.requests:
+        state = _decided(state, event.calls[0])
+        more = {one.id: Asked(event.source, one.digest, one.rule.on_expiry == "fail") for one in event.requests}
+        return msgspec.structs.replace(state, asked=state.asked | more)
     known, before = state.runs[event.run], state.held.get(event.run, Held(()))
     return msgspec.structs.replace(
         state,

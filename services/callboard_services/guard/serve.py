@@ -12,11 +12,11 @@ from callboard_contracts.journal import Record
 from callboard_services.guard.actor import Guard
 from callboard_services.guard.state import State
 
-_TYPES: dict[str, Any] = {"control": guard.Control, "timer": run.Wake}
+_TYPES: dict[str, Any] = {"control": guard.Control, "decided": guard.Decide, "timer": run.Wake}
 
 
 def read_record(delivery: Delivery) -> Input:
-    """Read a run's record, a word of control or a timer: the tree decides about it.
+    """Read a run's record, a word of control, what people decided, or a timer: the tree decides about it.
 
     :raises ValueError: it is none of them.
     """

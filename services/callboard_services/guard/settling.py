@@ -9,12 +9,13 @@ from collections.abc import Iterable, Sequence
 from callboard_contracts import guard, ids, run
 from callboard_contracts.journal import Event, Record
 from callboard_contracts.run import IN_FULL
-from callboard_services.guard.control import orphaned
+from callboard_services.guard.control import cancelled, orphaned
 from callboard_services.guard.evolve import fold
 from callboard_services.guard.state import State
 
 GRACE_MS = 10_000
 """How long after its grant expired a call may still answer."""
+_UNWANTED = "the run that asked for it waits no longer"
 
 
 def settle(state: State, settled: Sequence[run.Settlement]) -> list[Event]:
@@ -24,20 +25,13 @@ def settle(state: State, settled: Sequence[run.Settlement]) -> list[Event]:
         return []
     given_up = [call for call, cost, _ in settled if cost == IN_FULL and call in state.reserved]
     agents = [call for call in given_up if state.reserved[call].agent]
-    late = [event for call in agents for event in _unwanted(state, call)]
-    return [guard.Settled(entries=entries), *late]
+    unwanted = [call for call in agents if not state.is_cancelled(call)]
+    return [guard.Settled(entries=entries), *(cancelled(state, call, _UNWANTED) for call in unwanted)]
 
 
 def _entry(state: State, entry: run.Settlement) -> run.Settlement:
     kept = state.reserved[entry[0]]
     return (entry[0], kept.micro_usd, kept.tokens) if entry[1] == IN_FULL else entry
-
-
-def _unwanted(state: State, child: str) -> list[Event]:
-    if state.is_cancelled(child):
-        return []
-    told = tuple(name for name in state.runs if child in ids.lineage(name)) or (child,)
-    return [guard.Cancelled(run=child, reason="the run that asked for it waits no longer", open=told)]
 
 
 def told(record: Record, settled: Sequence[run.Settlement]) -> tuple[run.Settlement, ...]:
@@ -66,8 +60,7 @@ def end(state: State, name: str, settled: Sequence[run.Settlement], now_ms: int)
 
 def late(state: State, took: run.Took) -> list[Event]:
     """Return what follows from results that came after their run had given them up or ended."""
-    entries = tuple((r.call, r.cost_micro_usd, r.input_tokens + r.output_tokens) for r in took.results if r.late)
-    found = settle(state, entries)
+    found = settle(state, tuple(run.settlement(one) for one in took.results if one.late))
     return [*found, *_closed_now(fold(state, found))] if found else []
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from callboard_contracts import ids, names
+from callboard_contracts import guard, ids, names
 from callboard_contracts.goal import Limits
 from callboard_contracts.units import MicroUsd
 
@@ -17,6 +17,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     slice_micro_usd: MicroUsd | None = None
     used_micro_usd: MicroUsd = 0
     """Committed and reserved by this run and its descendants."""
+    accepted: int = 0
+    """The sequence of its first record."""
     ended: bool = False
     """It ended, and waits for calls that had not answered."""
     until_ms: int = 0
@@ -44,6 +46,19 @@ class Held(msgspec.Struct, frozen=True):
     """The sequences of the records that asked for them."""
 
 
+class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A call that people must decide about."""
+
+    source: int
+    """The sequence of the record that asked for it."""
+    digest: str
+    """What they were asked about; see `approval.binding`."""
+    fails: bool = False
+    """Its run is to end when nobody decides in time."""
+    decision: guard.Decide | None = None
+    """They approved while its run was paused."""
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The tree after its last record. *committed + reserved ≤ limit* holds at every one, overruns aside."""
 
@@ -62,7 +77,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     said: tuple[str, ...] = ()
     """The last wishes that were recorded: said again, they change nothing."""
     held: dict[str, Held] = {}
-    """Run → its calls that are held."""
+    """Run → its calls that are held because it is paused."""
+    asked: dict[str, Asked] = {}
+    """Call → what people were asked about it."""
+    waits: int = 0
+    """How often it changed what waits for people."""
     started: int = 0
     """How many runs the tree has had."""
     runs: dict[str, Run] = {}

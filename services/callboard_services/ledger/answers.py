@@ -9,10 +9,16 @@ import msgspec
 import structlog
 
 from callboard.bus import Bus, Delivery, layout
+from callboard.tasks import Tasks
 from callboard_contracts import ids, wire
-from callboard_services.ledger import queries
+from callboard_contracts.errors import CallboardError
+from callboard_services.ledger import history, queries, requests
 from callboard_services.ledger.archive.rebuild import Rebuild
 from callboard_services.ledger.archive.recall import Archived, recall
+from callboard_services.ledger.audit import answer as audited
+from callboard_services.ledger.audit.auditor import Auditor
+from callboard_services.ledger.cost.money import Money
+from callboard_services.ledger.fitting import fitting
 from callboard_services.ledger.follow import Follower
 from callboard_services.ledger.store import Store
 from callboard_services.ledger.tables import Row
@@ -35,12 +41,16 @@ class Answers:
     about the archive, of which each holds files of its own.
     """
 
-    def __init__(self, bus: Bus, store: Store, followers: dict[str, Follower], archive: Rebuild) -> None:
+    def __init__(
+        self, bus: Bus, store: Store, followers: dict[str, Follower], archive: Rebuild, auditor: Auditor
+    ) -> None:
         self._bus = bus
         self._store = store
         self._followers = followers
         self._archive = archive
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._money = Money(bus, store, followers)
+        self._auditor = auditor
+        self._tasks = Tasks()
         self._stops: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     @property
@@ -57,8 +67,7 @@ class Answers:
         """Answer no more."""
         for stop in self._stops:
             await stop()
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
 
     def _on_shared(self, question: Delivery) -> None:
         if not question.subject.endswith(".archived"):
@@ -68,9 +77,7 @@ class Answers:
         if len(self._tasks) >= _MOST_AT_ONCE:
             self._reply(question, {"error": "unavailable", "detail": "the ledger is asked too much at once"})
             return
-        task = asyncio.create_task(self._answer(question))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(self._answer(question))
 
     async def _answer(self, question: Delivery) -> None:
         _, tenant, _, _, kind = question.subject.split(".")
@@ -78,6 +85,8 @@ class Answers:
             answer = await self._found(tenant, kind, question.body)
         except msgspec.MsgspecError as error:
             answer = {"error": "invalid_request", "detail": str(error)}
+        except CallboardError as error:
+            answer = {"error": error.code, "detail": error.detail}
         except sqlite3.Error as error:
             log.warning("question not answered", reason=str(error))
             answer = {"error": "unavailable", "detail": "the ledger's tables cannot be read"}
@@ -95,9 +104,17 @@ class Answers:
             case "run":
                 return await self._run(tenant, wire.decode(body, queries.OneRun))
             case "runs":
-                wanted = wire.decode(body or b"{}", queries.Runs)
-                rows = await asyncio.to_thread(queries.runs, self._store, tenant, wanted)
+                wanted = wire.decode(body or b"{}", history.Runs)
+                rows = await asyncio.to_thread(history.runs, self._store, tenant, wanted)
                 return {"runs": (fit := fitting(rows, self._room)), "more": len(fit) < len(rows)}
+            case "approvals":
+                asked = wire.decode(body or b"{}", requests.Approvals)
+                rows = await asyncio.to_thread(requests.page, self._store, tenant, asked)
+                return {"approvals": (fit := fitting(rows, self._room)), "more": len(fit) < len(rows)}
+            case "audit" | "seal" | "key" | "trees":
+                return await audited.answer(self._auditor, self._store, tenant, kind, body)
+            case "cost" | "prices" | "alerts":
+                return await self._money.answer(kind, tenant, body, self._room)
             case "archived":
                 return await self._recalled(tenant, wire.decode(body, Archived))
             case _:
@@ -121,14 +138,3 @@ class Answers:
         found["breakdown"] = fitting(found["breakdown"], self._room * 2 // 3, newest=True)
         found["children"] = fitting(found["children"], self._room // 3)
         return {"run": found, "behind": not current}
-
-
-def fitting(rows: list[Row], room: int, *, newest: bool = False) -> list[Row]:
-    """Return as many rows as fit into so many bytes: the first ones, or the last ones when those are the newest."""
-    kept: list[Row] = []
-    for row in reversed(rows) if newest else rows:
-        room -= len(wire.encode(row)) + 1
-        if room < 0:
-            break
-        kept.append(row)
-    return kept[::-1] if newest else kept

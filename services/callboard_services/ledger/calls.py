@@ -28,19 +28,23 @@ def settled(rows: Rows, at: At, entry: run.Settlement) -> None:
     """Book the tree's bill: the guard settles a call once, so the first word counts."""
     call, cost, tokens = entry
     row = rows.call(call, at.tenant, at.seq)
-    if row["settled"] is None:
+    if row.get("settled") is None:
         row.update(settled=cost, tokens=tokens)
+        if cost > 0:
+            rows.spent.append((at.tenant, row["run"], at.time_ms, cost))
 
 
 def took(rows: Rows, at: At, taken: run.Taken) -> None:
     """Answered, as the run took it."""
-    rows.call(taken.call, at.tenant, at.seq).update(
+    row = rows.call(taken.call, at.tenant, at.seq)
+    row.update(
         tool=taken.tool,
         status=taken.status,
         taken=taken.cost_micro_usd,
         input_tokens=taken.input_tokens,
         output_tokens=taken.output_tokens,
         unpriced=taken.unpriced,
+        estimated=taken.estimated,
         duration_ms=taken.duration_ms,
         model=taken.model,
         code=taken.code,
@@ -49,6 +53,9 @@ def took(rows: Rows, at: At, taken: run.Taken) -> None:
         ended_ms=at.time_ms,
         result_seq=taken.seq,
     )
+    if taken.price is not None:
+        row.update(input_price=taken.price[0], output_price=taken.price[1])
+        rows.prices.setdefault((at.tenant, taken.model, *taken.price), at.time_ms)
 
 
 def told(rows: Rows, at: At, settled: tuple[run.Settlement, ...]) -> None:
@@ -65,4 +72,6 @@ def refused(rows: Rows, at: At, event: guard.Refused) -> None:
 
 def _asked(row: Row, call: Call, time_ms: int) -> Row:
     row.update(tool=call.tool, asked_ms=time_ms)
+    if run.summarises(call):
+        row["summarises"] = True
     return row

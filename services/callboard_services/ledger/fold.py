@@ -9,9 +9,9 @@ from typing import assert_never
 
 import msgspec
 
-from callboard_contracts import guard, names, run
-from callboard_contracts.journal import Event, Record
-from callboard_services.ledger import calls
+from callboard_contracts import approval, guard, names, run
+from callboard_contracts.journal import Record
+from callboard_services.ledger import approvals, calls
 from callboard_services.ledger.tables import At, Rows
 
 __all__ = ["At", "fold"]
@@ -20,8 +20,9 @@ _BRIEF = 500
 
 _Life = run.Accepted | run.Ended | run.Refused | run.Paused | run.Resumed | guard.Closed
 _Silent = (
-    run.Noted | run.Deferred | run.Steered | run.Retried | run.Armed
-    | guard.Opened | guard.Held | guard.Cancelled | guard.Paused | guard.Resumed | guard.Steered
+    run.Noted | run.Deferred | run.Parked | run.Steered | run.Retried | run.Armed
+    | guard.Opened | guard.Held | guard.Postponed | guard.Answered | guard.Withdrawn | guard.Waiting
+    | guard.Cancelled | guard.Paused | guard.Resumed | guard.Steered
     | guard.Closing | guard.Armed
 )  # fmt: skip
 """What says nothing of status or money."""
@@ -30,10 +31,13 @@ _Silent = (
 def fold(rows: Rows, at: At, record: Record) -> None:
     """Add what one record changes to the rows of its batch."""
     for event in record.events:
-        _evolve(rows, at, event)
+        if isinstance(event, approval.Event):
+            approvals.fold(rows, at, event)
+        else:
+            _evolve(rows, at, event)
 
 
-def _evolve(rows: Rows, at: At, event: Event) -> None:
+def _evolve(rows: Rows, at: At, event: run.Event | guard.Event) -> None:
     match event:
         case run.Took():
             for taken in event.results:
@@ -67,11 +71,12 @@ def _life(rows: Rows, at: At, event: _Life | _Silent) -> None:
             rows.run(at.run, at.tenant)["status"] = "paused"
         case run.Resumed():
             rows.run(at.run, at.tenant)["status"] = "running"
-        case run.Noted() | run.Deferred() | run.Steered() | run.Retried() | run.Armed():
+        case run.Noted() | run.Deferred() | run.Parked() | run.Steered() | run.Retried() | run.Armed():
             return
-        case guard.Opened() | guard.Held() | guard.Cancelled() | guard.Paused() | guard.Resumed() | guard.Steered():
-            return
-        case guard.Closing() | guard.Armed():
+        case (
+            guard.Opened() | guard.Held() | guard.Postponed() | guard.Answered() | guard.Withdrawn() | guard.Waiting()
+            | guard.Cancelled() | guard.Paused() | guard.Resumed() | guard.Steered() | guard.Closing() | guard.Armed()
+        ):  # fmt: skip
             return
         case _:
             assert_never(event)
@@ -104,6 +109,9 @@ def _accepted(rows: Rows, at: At, event: run.Accepted) -> None:
         budget=goal.limits.budget_micro_usd,
         retry_of=goal.retry.of if goal.retry else None,
     )
+    for name, value in goal.labels.items():
+        for tag in (name, f"{name}:{value}"):
+            rows.tags.append((at.tenant, tag, at.time_ms, at.run))
 
 
 def _ended(rows: Rows, at: At, event: run.Ended) -> None:

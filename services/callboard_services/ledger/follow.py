@@ -7,7 +7,7 @@ acknowledged or delivered again. A page costs one request however many records i
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -54,6 +54,8 @@ class Follower:
         """How many wait for a record that was not folded yet."""
         self._hurry = asyncio.Event()
         self._moved = asyncio.Condition()
+        self.watch: Callable[[list[Delivery]], None] = lambda _: None
+        """Is shown all records that are committed, in their order."""
 
     async def run(self) -> None:
         """Follow until cancelled.
@@ -126,6 +128,7 @@ class Follower:
         rows, seq = folded(self._bus, batch, archived), batch[-1].seq
         await _finished(asyncio.to_thread(self._store.write, rows, self.stream, self._created, seq))
         self.position = seq
+        self.watch(batch)
         async with self._moved:
             self._moved.notify_all()
 

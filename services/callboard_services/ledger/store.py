@@ -5,75 +5,63 @@ Because the position is committed with the rows, a record is folded exactly once
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 
 import structlog
 
-from callboard_services.ledger.tables import CALL, CALL_KEY, FIRST, OF_KEY, RUN, RUN_KEY, TREE, TREE_KEY, Row, Rows
+from callboard_services.ledger import sealing, spending, upsert
+from callboard_services.ledger.opening import opened
+from callboard_services.ledger.schema import FOLDED
+from callboard_services.ledger.tables import Row, Rows
 
 log = structlog.get_logger()
 
-_FORMAT = 2
-"""Raise it when the tables change: they are then built anew, from the archive and the journal."""
-
-
-def _table(name: str, columns: tuple[str, ...], key: tuple[str, ...]) -> str:
-    """Columns have no type of their own: SQLite keeps what a fold gave, an integer as an integer."""
-    return f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}, PRIMARY KEY ({', '.join(key)})) WITHOUT ROWID;"
-
-
-_SCHEMA = f"""
-{_table("runs", RUN, RUN_KEY)}
-{_table("calls", CALL, CALL_KEY)}
-CREATE TABLE IF NOT EXISTS positions (stream TEXT PRIMARY KEY, created TEXT, seq INTEGER) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS runs_by_tree ON runs (tenant, tree);
-CREATE INDEX IF NOT EXISTS calls_by_tree ON calls (tenant, tree, run);
-CREATE INDEX IF NOT EXISTS runs_to_archive ON runs (closed_ms) WHERE closed_ms IS NOT NULL AND archived IS NULL;
-CREATE INDEX IF NOT EXISTS retries_that_go_on ON runs (tenant, retry_of)
-    WHERE retry_of IS NOT NULL AND ended_ms IS NULL;
-{_table("trees", TREE, TREE_KEY)}
-CREATE INDEX IF NOT EXISTS trees_by_seq ON trees (stream, created, last_seq);
-CREATE INDEX IF NOT EXISTS trees_to_purge ON trees (stream, created) WHERE purged = 0;
-CREATE TABLE IF NOT EXISTS files (file TEXT PRIMARY KEY, folded) WITHOUT ROWID;
-CREATE VIEW IF NOT EXISTS costs AS SELECT *, CASE COALESCE(settled, told, taken, 0)
-    WHEN -1 THEN COALESCE(reserved, 0) ELSE COALESCE(settled, told, taken, 0) END AS cost FROM calls;
-PRAGMA user_version = {_FORMAT};
-"""  # noqa: S608 - our own words
-
-
-def _upsert(table: str, columns: tuple[str, ...], key: tuple[str, ...]) -> str:
-    values = ", ".join("?" * len(columns))
-    changes = ", ".join(_change(column) for column in columns if column not in key and column not in OF_KEY)
-    return f"INSERT INTO {table} VALUES ({values}) ON CONFLICT DO UPDATE SET {changes}"  # noqa: S608 - our own names
-
-
-def _change(column: str) -> str:
-    older, newer = (f"excluded.{column}", column) if column in FIRST else (column, f"excluded.{column}")
-    return f"{column} = COALESCE({newer}, {older})"
-
-
-_UPSERT_RUN = _upsert("runs", RUN, RUN_KEY)
-_UPSERT_CALL = _upsert("calls", CALL, CALL_KEY)
 _MOVE = "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)"
+_STEPS = 20_000
+"""After so many steps of SQLite's machine, some milliseconds, a query that takes too long notices."""
+_MOST_KNOWN = 20_000
+_CACHE_KIB = 16 * 1024
 
 
 class Store:
-    """The ledger's database. Its methods block: call them from a thread."""
+    """The ledger's database. Its methods block: call them from a thread.
 
-    def __init__(self, path: Path) -> None:
+    :param scopes: of which it is kept how fast they spend.
+    """
+
+    def __init__(self, path: Path, scopes: Collection[spending.Scope] = ()) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._writing = threading.Lock()
         self._reading = threading.Lock()
-        self._writer = _opened(path)
-        self._reader = sqlite3.connect(path, check_same_thread=False)
-        self._reader.row_factory = sqlite3.Row
+        self._adding = threading.Lock()
+        self._path = path
+        self._writer = opened(path)
+        found = path.stat()
+        self._file = (found.st_dev, found.st_ino)
+        self._reader = _reader(path)
+        self._adder = _reader(path)
+        self._unsealed: set[sealing.Tree] = set()
+        """Trees that are known to be in `unsealed`, which spares looking."""
+        self._spent: set[spending.Moment] = set()
+        self._spending = spending.Spending(scopes)
+        sealing.prepare(self._writer)
 
     def close(self) -> None:
         """Close it."""
-        with self._writing, self._reading:
+        with self._writing, self._reading, self._adding:
+            self._adder.close()
             self._reader.close()
             self._writer.close()
+
+    def is_there(self) -> bool:
+        """Tell whether the file of its name is still the one that is open."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return (found.st_dev, found.st_ino) == self._file
 
     def positions(self, streams: Mapping[str, tuple[str, int]]) -> dict[str, int]:
         """Return how far each stream is folded, given when each was made and its last sequence.
@@ -87,7 +75,9 @@ class Store:
             if not others:
                 return {name: found[name][1] if name in found else 0 for name in streams}
             log.error("the journal is not the one that was folded: building the tables anew", streams=others)
-            for table in ("runs", "calls", "positions"):
+            self._unsealed.clear()
+            self._spending.forget()
+            for table in (*FOLDED, "positions"):
                 transaction.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
             transaction.execute("UPDATE files SET folded = 0")
             # what was archived of the other journal is in its file; the sequences say nothing of this one
@@ -99,53 +89,61 @@ class Store:
 
         :raises sqlite3.Error: nothing of it was committed.
         """
-        with self._writing, self._writer as transaction:
-            _put(transaction, rows)
-            transaction.execute(_MOVE, (stream, created, seq))
+        self.change((_MOVE, [(stream, created, seq)]), rows=rows)
 
     def change(self, *changes: tuple[str, Iterable[Sequence[object] | Row]], rows: Rows | None = None) -> None:
         """Commit rows and statements, each for every one of its parameters, together.
 
         :raises sqlite3.Error: nothing of it was committed.
         """
-        with self._writing, self._writer as transaction:
-            _put(transaction, rows or Rows())
-            for statement, parameters in changes:
-                transaction.executemany(statement, parameters)
+        given = rows or Rows()
+        with self._writing:
+            with self._writer as transaction:
+                sealing.touched(transaction, given.trees - self._unsealed)
+                upsert.put(transaction, given)
+                spent = self._spending.put(transaction, given.spent)
+                for statement, parameters in changes:
+                    transaction.executemany(statement, parameters)
+            self._spent |= spent
+            if len(self._unsealed) > _MOST_KNOWN:
+                self._unsealed.clear()
+            self._unsealed |= given.trees
 
-    def select(self, query: str, parameters: Iterable[object] = ()) -> list[Row]:
+    def seal(self, most: int) -> int:
+        """Seal some trees that are over, and return how many.
+
+        :raises sqlite3.Error: none was.
+        """
+        with self._writing, self._writer as transaction:
+            trees = sealing.due(transaction, most)
+            if trees:
+                sealing.seal(transaction, trees)
+                self._unsealed.difference_update(trees)
+            return len(trees)
+
+    def spent(self) -> set[spending.Moment]:
+        """Return where something was spent since this was asked last."""
+        with self._writing:
+            found, self._spent = self._spent, set()
+        return found
+
+    def select(self, query: str, parameters: Sequence[object] | Row = ()) -> list[Row]:
         """Return the rows of a query."""
         with self._reading:
-            return [dict(row) for row in self._reader.execute(query, tuple(parameters))]
+            return [dict(row) for row in self._reader.execute(query, parameters)]
+
+    def add_up(self, query: str, parameters: Row, until: float) -> list[Row]:
+        """Return the rows of a query that may take long, beside all others.
+
+        :param until: on the monotonic clock. :raises sqlite3.OperationalError: `interrupted`, it took longer.
+        """
+        with self._adding:
+            self._adder.set_progress_handler(lambda: monotonic() > until, _STEPS)
+            return [dict(row) for row in self._adder.execute(query, parameters)]
 
 
-def _put(transaction: sqlite3.Connection, rows: Rows) -> None:
-    if rows.runs:
-        transaction.executemany(_UPSERT_RUN, [tuple(row.values()) for row in rows.runs.values()])
-    if rows.calls:
-        transaction.executemany(_UPSERT_CALL, [tuple(row.values()) for row in rows.calls.values()])
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """Open the database; one that is damaged or of another format makes room for a new one."""
-    try:
-        return _connect(path)
-    except sqlite3.DatabaseError as error:
-        log.warning("building the tables anew", path=str(path), reason=str(error))
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        return _connect(path)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
+def _reader(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        found = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if found not in (0, _FORMAT):
-            raise sqlite3.DatabaseError(f"its format is {found}, not {_FORMAT}")
-        # What the last transactions held is read from the journal again after a power cut.
-        connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + _SCHEMA)
-    except sqlite3.Error:
-        connection.close()
-        raise
+    connection.row_factory = sqlite3.Row
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     return connection

@@ -14,10 +14,11 @@ _ID_CHARS = 40
 
 def body(prompt: Prompt, limit: str = "max_tokens") -> dict[str, Any]:
     """Return the body of a request that streams. `limit` names the field that bounds the answer's tokens."""
+    tools = {} if prompt.plain else {"tools": shape.functions(prompt.tools, prompt.contract)}
     return {
         "model": prompt.model,
         "messages": messages(prompt.messages),
-        "tools": shape.functions(prompt.tools, prompt.contract),
+        **tools,
         limit: prompt.max_output_tokens,
         "stream": True,
         "stream_options": {"include_usage": True},

@@ -6,18 +6,14 @@ cost is asked once. What is not known to be free, and was not counted by the pro
 
 import zlib
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from time import monotonic
-from typing import Any
 
 import anyio
-import anyio.to_thread
 import msgspec
 import structlog
 
-from callboard.bus import BusError
-from callboard_contracts import call, model, units
-from callboard_services.models import grounding, history
+from callboard_contracts import call, tool, units
+from callboard_services.models import meaning
 from callboard_services.models.catalogue import Catalogue
 from callboard_services.models.errors import ProviderError
 from callboard_services.models.job import Job, Request, prepare
@@ -25,7 +21,6 @@ from callboard_services.models.provider import Emit, Reply, Tokens
 
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 20.0
-_LOOK_AGAIN_S = 1.0
 
 __all__ = ["Deps", "Job", "answer", "wait_s"]
 
@@ -51,7 +46,8 @@ async def answer(job: Job, deps: Deps) -> call.Completed | call.Failed:
         return _failed(job, error, call.Usage())
     try:
         reply = await _persistently(asked, job.call, deps, started + job.call.timeout_s)
-        said = await _grounded(reply, job, deps, started + job.call.timeout_s)
+        deadline = started + job.call.timeout_s
+        said = await meaning.of(asked, reply, job, lambda: deadline - deps.clock(), deps.sleep)
     except ProviderError as error:
         used = call.Usage(model=asked.model.name) if error.free else _usage(asked, error.tokens)
         return _failed(job, error, _timed(used, deps.clock() - started))
@@ -99,38 +95,12 @@ async def _once(asked: Request, left_s: float, emit: Emit) -> Reply:
         raise ProviderError("internal", f"the provider's adapter failed: {type(error).__name__}") from error
 
 
-async def _grounded(reply: Reply, job: Job, deps: Deps, deadline: float) -> model.Answer:
-    """Say which values of an output occur in no result, where the goal wants to know.
-
-    :raises ProviderError: `unavailable`: the results cannot be read; what the answer cost is charged.
-    """
-    if not reply.answer.finished or not history.accepted(job.history).goal.grounded:
-        return reply.answer
-    while True:
-        try:
-            return msgspec.structs.replace(reply.answer, ungrounded=await _missing(reply.answer.output, job))
-        except (BusError, LookupError) as error:
-            if isinstance(error, LookupError) or deps.clock() + _LOOK_AGAIN_S >= deadline:
-                raise ProviderError("unavailable", f"the run's results: {error}", tokens=reply.tokens) from None
-        await deps.sleep(_LOOK_AGAIN_S)
-
-
-async def _missing(output: Any, job: Job) -> tuple[str, ...]:
-    claims = grounding.Claims(output)
-    async with aclosing(job.outputs()) as results:
-        async for result in results:
-            # Results may be megabytes, and other calls stream meanwhile.
-            if not await anyio.to_thread.run_sync(claims.look, result):
-                break
-    return claims.missing
-
-
 def _usage(asked: Request, counted: Tokens | None, cost: units.MicroUsd | None = None) -> call.Usage:
     """Return what is charged: what was counted, else what was reserved; at the provider's own cost, else by price."""
     used, entry = counted or asked.reserved, asked.model
-    prices = (entry.input_micro_usd, entry.output_micro_usd)
-    if cost is None and prices[0] is not None and prices[1] is not None:
-        cost = units.priced(used.input, prices[0]) + units.priced(used.output, prices[1])
+    price = _price(entry) if cost is None else None
+    if price is not None:
+        cost = units.priced(used.input, price[0]) + units.priced(used.output, price[1])
     return call.Usage(
         cost_micro_usd=cost or 0,
         input_tokens=used.input,
@@ -138,7 +108,14 @@ def _usage(asked: Request, counted: Tokens | None, cost: units.MicroUsd | None =
         unpriced=cost is None,
         estimated=counted is None,
         model=entry.name,
+        prompt=asked.digest,
+        price=price if price and any(price) else None,
     )
+
+
+def _price(entry: tool.Model) -> tuple[units.MicroUsd, units.MicroUsd] | None:
+    input_, output = entry.input_micro_usd, entry.output_micro_usd
+    return None if input_ is None or output is None else (input_, output)
 
 
 def _timed(usage: call.Usage, seconds: float) -> call.Usage:

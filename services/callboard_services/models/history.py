@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from callboard_contracts import call, names, run
+from callboard_contracts import call, model, names, run
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +19,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Their `output_ref` is resolved; the output of one that is very large is a `Part`."""
     left_out: int = 0
     """How many answers of the model lie between this record and the next one, unread."""
+    standing: "Standing | None" = None
+    """On the acceptance: the summary that stands for what lies between it and the next record."""
+    seq: int = 0
+    """The record's sequence."""
+    run: str = ""
+    """The run whose record it is, when that is one which this run takes up again."""
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A summary of a run's older steps."""
+
+    seq: int
+    """Of the result that holds it."""
+    summary: model.Summary
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -50,13 +64,19 @@ def accepted(history: Sequence[Entry]) -> run.Accepted:
 
 def answered(history: Sequence[Entry]) -> int:
     """Return how many answers of a model, failed ones too, the run has taken."""
-    return sum(entry.left_out + answers(entry.events) for entry in history)
+    summed_up = sum(entry.standing.summary.answers for entry in history if entry.standing is not None)
+    return summed_up + sum(entry.left_out + answers(entry.events) for entry in history)
 
 
 def answers(events: Iterable[run.Event]) -> int:
     """Return how many answers of a model were taken. A call that was refused never reached a model."""
     taken = (one for event in events if isinstance(event, run.Took) for one in event.results)
-    return sum(one.tool == names.MODEL and one.status != "refused" and not one.late for one in taken)
+    return sum(map(run.is_turn, taken))
+
+
+def is_answer(taken: run.Taken) -> bool:
+    """Tell whether a result is the model's word on the run's next step, and not a summary of its older ones."""
+    return taken.tool == names.MODEL and not taken.late and not taken.context_tokens
 
 
 def until(events: Iterable[run.Event], turn: int) -> tuple[run.Event, ...]:

@@ -9,15 +9,15 @@ import asyncio
 import msgspec
 
 from callboard.bus import Bus, Delivery, layout, objects, reader
-from callboard_contracts import call, names, run, subjects, wire
+from callboard_contracts import call, model, names, run, subjects, wire
 from callboard_contracts.errors import CallboardError
 from callboard_contracts.journal import Record
-from callboard_services.models.history import Entry, Part
+from callboard_services.models.history import Entry, Part, Standing
 from callboard_services.models.kept import Link, Page
 
 HEAD_BYTES = 64 * 1024
 """Of an output in the blob store so much is read: four bytes for each character that a model reads at once."""
-_KINDS = ("result", "child", "timer")
+_KINDS = ("result", "child", "answer", "timer")
 _AT_ONCE = 32
 
 
@@ -29,6 +29,7 @@ class _State(msgspec.Struct):
     """What a snapshot of the planner tells: the transcript begins there without the records before it."""
 
     asked: int = 0
+    summarising: str = ""
     open: dict[str, _Open] = {}
 
 
@@ -56,11 +57,12 @@ class Log:
         """Return a record with the results it took."""
         link = await self.link(seq)
         if link.entry is None:
-            taken = {one.seq: one for event in link.events if isinstance(event, run.Took) for one in event.results}
+            every = (one for event in link.events if isinstance(event, run.Took) for one in event.results)
+            taken = {one.seq: one for one in every if not one.context_tokens}  # a summary is no step
             some = asyncio.Semaphore(_AT_ONCE)
             found = await asyncio.gather(*(self._result(one, some) for one in taken.values()))
             results = {seq: result for seq, (result, _) in zip(taken, found, strict=True) if result is not None}
-            link.entry = Entry(events=link.events, results=results)
+            link.entry = Entry(events=link.events, results=results, seq=link.seq)
             link.bytes += sum(size for _, size in found)
         return link.entry
 
@@ -73,6 +75,15 @@ class Log:
         if not isinstance(result, call.Completed) or not result.output_ref:
             return result
         return await self._resolved(result)
+
+    async def summary(self, seq: int) -> Standing:
+        """Return a summary of this run's steps."""
+        result: call.Result = wire.decode((await self._message(seq, "in")).body, call.Result)
+        try:
+            found = msgspec.convert(getattr(result, "output", None), model.Summary)
+        except msgspec.ValidationError:
+            raise LookupError(f"message {seq} of {self.stream} holds no summary") from None
+        return Standing(seq, found)
 
     async def _result(self, taken: run.Taken, some: asyncio.Semaphore) -> tuple[call.Result | None, int]:
         """Return a result as a model reads it, and its size."""
@@ -127,4 +138,5 @@ def read(message: Delivery) -> Link:
 
 
 def _answered(state: _State) -> int:
-    return state.asked - sum(one.tool == names.MODEL for one in state.open.values())
+    asking = sum(one.tool == names.MODEL for call, one in state.open.items() if call != state.summarising)
+    return state.asked - asking

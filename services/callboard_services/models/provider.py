@@ -54,6 +54,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """JSON Schema of the output."""
     max_output_tokens: int = 1024
     timeout_s: float = 60.0
+    plain: bool = False
+    """A text is wanted and nothing else: no function is offered, not even `finish`."""
     turn: int = 0
     """How many answers, failed ones too, the run had before this one."""
 

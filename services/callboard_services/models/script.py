@@ -8,7 +8,7 @@ answers the run had, never from memory: it is the same after a restart.
 
 Anywhere in `arguments` and `output`, `{"$result": n, "at": "/pointer"}` stands for what the n-th tool result holds
 there (0 is the first, -1 the latest), so that a script need not know what the tools will find. In a run so long that
-its beginning is left out, only what is counted from the latest can be copied.
+its beginning is left out or summed up, only what is counted from the latest can be copied.
 """
 
 from collections.abc import Sequence

@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 
 from callboard_contracts import model, wire
-from callboard_services.models import script, tokens, window
+from callboard_services.models import extract, script, tokens, window
 from callboard_services.models.provider import Emit, Prompt, Reply, Tokens
 
 
@@ -23,6 +23,9 @@ class Scripted:
 
     async def complete(self, request: Prompt, emit: Emit) -> Reply:
         """See `Provider`."""
+        if request.plain:
+            said = model.Answer(finished=True, output=extract.notes(request))
+            return Reply(answer=said, tokens=_counted(request, said), model=request.model)
         goal = "\n".join(message.content for message in request.messages[:2])
         step = script.step(await self._read(), goal, request.turn)
         await anyio.sleep(step.delay_s)

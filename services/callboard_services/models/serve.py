@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,16 +14,15 @@ from callboard.tools.context import ToolContext
 from callboard.tools.errors import ToolError
 from callboard.tools.executor import serving
 from callboard.tools.tool import Tool
-from callboard_contracts import call, model, subjects
+from callboard_contracts import call, model, names
 from callboard_contracts.errors import CallboardError
 from callboard_contracts.guard import Granted
-from callboard_services.models import evidence
+from callboard_services.models.answers import SUBJECT, Answers
 from callboard_services.models.catalogue import Catalogue, open_catalogue
 from callboard_services.models.claim import checked
-from callboard_services.models.complete import Deps, Job, answer
-from callboard_services.models.job import usable_bytes
+from callboard_services.models.complete import Deps, answer
+from callboard_services.models.gather import Gatherer
 from callboard_services.models.patience import patiently
-from callboard_services.models.transcript import Transcripts
 
 log = structlog.get_logger()
 
@@ -73,25 +71,25 @@ async def _found_later(context: Context) -> Catalogue | None:
 
 
 async def _answer_calls(context: Context, registry: Registry, catalogue: Catalogue) -> None:
-    models = _Models(context, registry, catalogue)
-    tool = Tool(catalogue.spec(), models.handle)
+    gatherer = Gatherer(context.bus, context.groups, registry, catalogue)
+    tool, answers = Tool(catalogue.spec(), _Models(gatherer).handle), Answers(gatherer)
     settings = context.settings
+    stop_answering = await context.bus.subscribe(SUBJECT, answers.on_question, queue=names.MODEL)
     async with serving(
         context.bus, context.groups, [tool], concurrency=settings.concurrency, ack_wait_s=settings.ack_wait_s
     ):
         context.ready()
         await context.stop.wait()
+    await stop_answering()
+    await answers.stop()
     await catalogue.aclose()
 
 
 class _Models:
     """The handler of `model`: reads the run back, asks, and returns the answer as a record can hold it."""
 
-    def __init__(self, context: Context, registry: Registry, catalogue: Catalogue) -> None:
-        self._context = context
-        self._registry = registry
-        self._catalogue = catalogue
-        self._transcripts = Transcripts(context.bus, context.groups)
+    def __init__(self, gatherer: Gatherer) -> None:
+        self._gatherer = gatherer
 
     async def handle(self, context: ToolContext, arguments: Any) -> Any:
         """Answer one call.
@@ -99,27 +97,20 @@ class _Models:
         :raises ToolError: with the code of what went wrong.
         """
         request = msgspec.convert(arguments, model.Request)
-        job = await self._job(context, request)
+        made = msgspec.structs.replace(context.grant.call, arguments=arguments)
+        try:
+            job = await self._gatherer.job(context.tenant, made, context.grant.source)
+        except LookupError as error:
+            raise ToolError(f"the run cannot be read back: {error}", code="internal") from None
         context.usage(_reserved(request, context.grant))  # what is charged if nobody learns what was used
-        result = await answer(job, Deps(catalogue=self._catalogue, emit=context.emit))
+        result = await answer(job, Deps(catalogue=self._gatherer.catalogue, emit=context.emit))
         context.usage(result.usage)
         if isinstance(result, call.Failed):
             raise ToolError(result.message, retryable=result.retryable, code=result.code)
-        said = msgspec.convert(result.output, model.Answer)
-        return await patiently(lambda: checked(self._context.bus, said), "storing the answer")
-
-    async def _job(self, context: ToolContext, request: model.Request) -> Job:
-        address, source = subjects.Address.of_run(context.tenant, context.run), context.grant.source
-        try:
-            most = usable_bytes(request, self._catalogue)
-            history = await patiently(lambda: self._transcripts.read(address, source, most), "reading the run")
-        except LookupError as error:
-            raise ToolError(f"the run cannot be read back: {error}", code="internal") from None
-        facts = self._registry.facts
-        offered = tuple(spec for tool in request.tools if (spec := facts.spec(tool)))
-        skill = facts.versions.get(context.skill_digest) if context.skill_digest else None
-        outputs = partial(evidence.outputs, self._context.bus, self._context.groups, address, source)
-        return Job(call=context.grant.call, history=history, outputs=outputs, offered=offered, skill=skill)
+        said = msgspec.convert(result.output, model.Answer | model.Summary)
+        if isinstance(said, model.Summary):
+            return said
+        return await patiently(lambda: checked(self._gatherer.bus, said), "storing the answer")
 
 
 def _reserved(request: model.Request, grant: Granted) -> call.Usage:

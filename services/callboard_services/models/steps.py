@@ -22,18 +22,22 @@ class Said(msgspec.Struct, frozen=True):
     answer: model.Answer
     calls: tuple[str, ...] = ()
     outcomes: tuple[Outcome | None, ...] = ()
+    at: int = 0
+    """The place, among the entries, of the record that took it."""
 
 
 class Note(msgspec.Struct, frozen=True):
     """What the model must read before its next answer."""
 
     text: str
+    at: int = 0
 
 
 class Person(msgspec.Struct, frozen=True):
     """What a person said to the run."""
 
     text: str
+    at: int = 0
 
 
 class Again(msgspec.Struct, frozen=True):
@@ -43,6 +47,7 @@ class Again(msgspec.Struct, frozen=True):
     first: str
     """The id under which the model asked for it."""
     outcome: Outcome
+    at: int = 0
 
 
 Step = Said | Note | Person | Again
@@ -55,7 +60,7 @@ def steps(entries: Sequence[Entry]) -> tuple[Step, ...]:
     :raises msgspec.ValidationError: an answer of the model is none.
     """
     telling = _Telling(entries)
-    for entry in entries:
+    for telling.at, entry in enumerate(entries):
         for event in entry.events:
             telling.take(event)
     return (*telling.found, *telling.held)
@@ -68,6 +73,8 @@ class _Telling:
         self.found: list[Step] = []
         self.held: list[Step] = []
         """What a person said since the model is being asked."""
+        self.at = 0
+        """The place of the record that is read."""
         self._asking = ""
         self._again: dict[str, call.Call] = {}
         self._ended = {outcome.taken.call: outcome for outcome in history.outcomes(entries)}
@@ -81,12 +88,12 @@ class _Telling:
             case run.Called():
                 self._called(event)
             case run.Noted():
-                self.found.append(Note(event.text))
+                self.found.append(Note(event.text, self.at))
             case run.Steered():
-                (self.held if self._asking else self.found).append(Person(event.text))
+                (self.held if self._asking else self.found).append(Person(event.text, self.at))
             case run.Accepted() | run.Refused() | run.Deferred() | run.Armed() | run.Ended():
                 pass
-            case run.Paused() | run.Resumed() | run.Retried():
+            case run.Paused() | run.Resumed() | run.Parked() | run.Retried():
                 pass
             case _:
                 assert_never(event)
@@ -96,9 +103,9 @@ class _Telling:
             return
         if taken.call in self._again:
             made = self._again[taken.call]
-            self.found.append(Again(made, self._first(made), self._ended[taken.call]))
-        if taken.tool == names.MODEL and taken.status == "completed":
-            self.found.append(Said(_answer(self._ended[taken.call])))
+            self.found.append(Again(made, self._first(made), self._ended[taken.call], self.at))
+        if history.is_answer(taken) and taken.status == "completed":
+            self.found.append(Said(_answer(self._ended[taken.call]), at=self.at))
         if taken.call == self._asking:
             self._asking = ""
             self.found += self.held
@@ -136,4 +143,5 @@ def _with_calls(said: Said, made: list[str], ended: dict[str, Outcome]) -> Said:
     if not asked or said.calls:
         return said
     calls = tuple((made + [""] * asked)[:asked])
-    return Said(said.answer, calls, tuple(ended.get(call_id) for call_id in calls))
+    outcomes = tuple(ended.get(call_id) for call_id in calls)
+    return msgspec.structs.replace(said, calls=calls, outcomes=outcomes)

@@ -18,9 +18,9 @@ from callboard_contracts.registry import Facts
 from callboard_services.planner import control, steps
 from callboard_services.planner.accept import Start, accept
 from callboard_services.planner.evolve import evolve, fold
-from callboard_services.planner.observe import take
+from callboard_services.planner.observe import Answer, answer, take
 from callboard_services.planner.state import State
-from callboard_services.planner.timer import armed, wake
+from callboard_services.planner.timer import armed, due, wake
 
 
 class Planner:
@@ -72,8 +72,8 @@ class Planner:
         return isinstance(body, Start)
 
     def timer_ms(self, state: State) -> int:
-        """Return when the run's timer is due; the clocks of a paused run stand still."""
-        return 0 if state.ended or state.paused_ms else state.armed_ms
+        """Return when the run's timer is due; there is none while every clock of it stands still."""
+        return state.armed_ms if due(state) else 0
 
     def finished(self, state: State) -> bool:
         """Tell whether the run ended."""
@@ -97,18 +97,12 @@ def _decide(state: State, message: Input, facts: Facts) -> Decision:
             return _start(state, message, message.body, facts)
         case Completed() | Failed() | Refused() | Lost():
             return take(state, message, message.body, facts)
+        case Answer():
+            return answer(state, message, message.body, facts)
         case run.Wake():
             return wake(state, message, facts)
-        case run.Cancel():
-            return control.cancel(state, message.body)
-        case run.Pause():
-            return control.pause(state, message.body, message)
-        case run.Resume():
-            return control.resume(state, message.body, message, facts)
-        case run.Steer():
-            return control.steer(state, message.body, message)
-        case run.Retry():
-            return control.retry(state, message.body, message)
+        case run.Cancel() | run.Pause() | run.Resume() | run.Park() | run.Steer() | run.Retry():
+            return control.told(state, message.body, message, facts)
         case other:
             return Dead("undecodable", f"a run does not take {type(other).__name__}")
 

@@ -1,5 +1,7 @@
 """What a person says to a run: stop at the next step, go on, hear this, make that call again. All pure."""
 
+from typing import assert_never
+
 from callboard.actor import SEEN, Dead, Decision, Input
 from callboard_contracts import names, run
 from callboard_contracts.call import Call
@@ -8,6 +10,27 @@ from callboard_contracts.registry import Facts
 from callboard_services.planner import steps
 from callboard_services.planner.evolve import evolve
 from callboard_services.planner.state import State
+
+Word = run.Cancel | run.Pause | run.Resume | run.Park | run.Steer | run.Retry
+
+
+def told(state: State, word: Word, message: Input, facts: Facts) -> Decision:
+    """Decide a word. Said again, or to a run that has ended, it changes nothing."""
+    match word:
+        case run.Cancel():
+            return cancel(state, word)
+        case run.Pause():
+            return pause(state, word, message)
+        case run.Resume():
+            return resume(state, word, message, facts)
+        case run.Park():
+            return park(state, word, message)
+        case run.Steer():
+            return steer(state, word, message)
+        case run.Retry():
+            return retry(state, word, message)
+        case _:
+            assert_never(word)
 
 
 def cancel(state: State, wish: run.Cancel) -> Decision:
@@ -34,6 +57,13 @@ def resume(state: State, wish: run.Resume, message: Input, facts: Facts) -> Deci
     if after.open or after.deferred_ms or not state.paused_ms:
         return (resumed,)
     return (resumed, *steps.go_on(after, facts, message.time_ms))
+
+
+def park(state: State, wish: run.Park, message: Input) -> Decision:
+    """Let the clocks of what waits for a person stand still, and those of what waits no more go on."""
+    if not state.live or wish.nth <= state.parked_nth:
+        return SEEN
+    return (run.Parked(at_ms=message.time_ms, nth=wish.nth, calls=wish.calls),)
 
 
 def steer(state: State, wish: run.Steer, message: Input) -> Decision:

@@ -8,17 +8,19 @@ import msgspec
 from callboard.actor import Input
 from callboard.bus import Delivery
 from callboard_contracts import ids, run, subjects, wire
-from callboard_contracts.call import Result
+from callboard_contracts.call import Completed, Result
 from callboard_contracts.goal import Submit
 from callboard_contracts.journal import Record, granted
 from callboard_services.planner.accept import Start, delegated
+from callboard_services.planner.observe import Answer
 
 _TYPES: dict[str, Any] = {
     "result": Result,
     "child": Result,
+    "answer": Completed,
     "timer": run.Wake,
     "cancel": run.Cancel,
-    "control": run.Pause | run.Resume | run.Steer,
+    "control": run.Pause | run.Resume | run.Park | run.Steer,
     "signal": run.Retry,
 }
 
@@ -65,7 +67,8 @@ def read_input(delivery: Delivery) -> Input:
     type_ = _TYPES.get(where.kind)
     if type_ is None:
         raise ValueError(f"a run does not take {where.kind!r}")
-    return _input(delivery, where.address, wire.decode(delivery.body, type_), delivery.cause)
+    body = wire.decode(delivery.body, type_)
+    return _input(delivery, where.address, Answer(body) if where.kind == "answer" else body, delivery.cause)
 
 
 def _input(delivery: Delivery, address: subjects.Address, body: Any, cause: str) -> Input:
@@ -73,4 +76,6 @@ def _input(delivery: Delivery, address: subjects.Address, body: Any, cause: str)
 
 
 def _digest(skill: str, goal: Submit) -> str:
+    """Return what tells one goal from another. What its user prefers may have changed when it is sent again."""
+    goal = msgspec.structs.replace(goal, preferences=()) if goal.preferences else goal
     return sha256(skill.encode() + b"\0" + wire.encode(goal)).hexdigest()

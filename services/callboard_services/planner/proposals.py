@@ -7,27 +7,48 @@ import msgspec
 from callboard_contracts import ids, model, names, run
 from callboard_contracts.call import TIMEOUT_S, Call
 from callboard_contracts.registry import Facts
+from callboard_services.planner.outgrown import most_output, window_of
 from callboard_services.planner.state import State
 
 _MODEL_TIMEOUT_S = 120.0
-_MOST_OUTPUT = 4096
 _TOKENS_PER_TOOL = 150
+_SUMMARY_TOKENS = 1024
 
 
 def question(state: State, facts: Facts) -> Call:
     """Return the call that asks the model."""
-    accepted, spec = state.begun, facts.spec(names.MODEL)
-    offered = _offered(accepted, facts)
+    offered = _offered(state.begun, facts)
     request = model.Request(
-        model=accepted.model,
-        max_output_tokens=_most_output(accepted, facts),
+        model=state.begun.model,
+        max_output_tokens=most_output(window_of(state, facts)),
         tools=offered,
         prompt_tokens=state.context_tokens + _TOKENS_PER_TOOL * len(offered),
+        summary=state.summary,
     )
+    return _to_model(state, request, facts)
+
+
+def summary(state: State, facts: Facts) -> Call:
+    """Return the call that has the run's older steps summed up."""
+    request = model.Request(
+        model=state.begun.model,
+        max_output_tokens=min(_SUMMARY_TOKENS, window_of(state, facts) // 8),
+        tools=_offered(state.begun, facts),
+        prompt_tokens=state.context_tokens,
+        summarise=True,
+        summary=state.summary,
+    )
+    return _to_model(state, request, facts)
+
+
+def _to_model(state: State, request: model.Request, facts: Facts) -> Call:
+    """Return a call of the model. Which type its arguments are follows from the tool: the records need not say it."""
+    arguments, spec = msgspec.to_builtins(request), facts.spec(names.MODEL)
+    del arguments["type"]
     return Call(
         id=_next(state, 0),
         tool=names.MODEL,
-        arguments=msgspec.to_builtins(request),
+        arguments=arguments,
         timeout_s=_seconds(spec.timeout_s if spec else _MODEL_TIMEOUT_S),
     )
 
@@ -54,13 +75,6 @@ def again(state: State) -> tuple[Call, ...]:
 
 def _next(state: State, index: int) -> str:
     return ids.call_id(state.begun.goal.id, state.turn + 1, index)
-
-
-def _most_output(accepted: run.Accepted, facts: Facts) -> int:
-    """An answer may take a quarter of a small model's window."""
-    found = facts.model(accepted.model)
-    window = found.context_tokens if found else 0
-    return min(_MOST_OUTPUT, window // 4) if window else _MOST_OUTPUT
 
 
 def _offered(accepted: run.Accepted, facts: Facts) -> tuple[str, ...]:

@@ -45,12 +45,24 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When the run's timer is due; 0: none is armed."""
     context_tokens: int = 0
     """An estimate of the next prompt."""
+    summary: int = 0
+    """The sequence of the result with the standing summary; 0: there is none."""
+    summarising: str = ""
+    """The call that is to sum up the older steps."""
+    summarise_from: int = 0
+    """How often the model must have been asked before the next summary."""
     nth: int = 0
     """The last pause or resumption of the tree that the run heard of."""
     paused_ms: int = 0
     """Since when it is paused; 0: it is not."""
+    parked: dict[str, int] = {}
+    """Calls that wait for a person → since when (ms since 1970)."""
+    parked_nth: int = 0
+    """The last word of the guard about them."""
+    still_ms: int = 0
+    """Since when the run's clock stands still; 0: it does not."""
     stood_still_ms: int = 0
-    """How long it was paused, by which its deadline moved."""
+    """How long it stood still, by which the run's deadline moved."""
     heard: tuple[str, ...] = ()
     """The last wishes that were taken: said again, they change nothing."""
     unheard: int = 0

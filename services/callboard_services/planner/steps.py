@@ -9,6 +9,7 @@ from callboard_contracts.call import Call
 from callboard_contracts.journal import Event
 from callboard_contracts.registry import Facts
 from callboard_services.planner import loops, proposals
+from callboard_services.planner.outgrown import outgrown
 from callboard_services.planner.state import State
 
 MAX_REJECTED = 2
@@ -44,10 +45,14 @@ def call_again(state: State, now_ms: int) -> Events:
 
 
 def ask_model(state: State, facts: Facts, now_ms: int) -> Events:
-    """Reason: propose a model call, or end the run when it has used its turns."""
+    """Reason: propose a model call, or end the run when it has used its turns.
+
+    A run that outgrew the window has its older steps summed up first.
+    """
     if state.asked >= state.begun.goal.limits.max_turns:
         return end(state, "failed", "iteration_budget", f"the model was asked {state.asked} times")
-    return (_called(state, (proposals.question(state, facts),), now_ms),)
+    propose = proposals.summary if outgrown(state, facts) else proposals.question
+    return (_called(state, (propose(state, facts),), now_ms),)
 
 
 def _called(state: State, calls: tuple[Call, ...], now_ms: int) -> run.Called:

@@ -18,6 +18,9 @@ log = structlog.get_logger()
 
 GOALS = "GOALS"
 DEAD = "DEAD"
+NOTICES = "NOTICES"
+AUDIT = "AUDIT"
+MEMORY = "MEMORY"
 BLOBS = "blobs"
 ARTIFACTS = "artifacts"
 REGISTRY = "registry"
@@ -38,6 +41,7 @@ MAX_GOAL_BYTES = 256 * 1024
 OWNERS = "owners"
 """The priority group of durables whose pullers take turns."""
 _GUARDS = ["cb.*.run.*.*.*.log.>", "cb.*.tree.*.*.*.in.>"]
+_APPROVALS = ["cb.*.approval.*.*.*.in.>", "cb.*.tree.*.*.*.send.held.*", "cb.*.tree.*.*.*.send.withdrawn.*"]
 _SECOND = 1_000_000_000
 _NO_CONSUMER = 10014
 _BEFORE = "ledger"
@@ -125,6 +129,32 @@ def _dead() -> dict[str, Any]:
     return _STREAM | {"name": DEAD, "subjects": ["cb.*.dead.*"], "discard": "old", "max_bytes": 256 * 1024 * 1024}
 
 
+def _notices() -> dict[str, Any]:
+    """Notices, and each beside it for every webhook that wants it. Older ones would be no news."""
+    return _STREAM | {
+        "name": NOTICES,
+        "subjects": ["cb.*.notice.*", "cb.*.post.*.*"],
+        "discard": "old",
+        "max_age": 4 * 86_400 * _SECOND,
+        "max_msgs": 100_000,  # bytes would be reserved, as DEAD's are, and a small disk does not hold both
+    }
+
+
+def _memory() -> dict[str, Any]:
+    """What is remembered, one message a subject; of what is forgotten the tombstone, until its own time is over."""
+    return _STREAM | {
+        "name": MEMORY,
+        "subjects": ["cb.*.memory.>", "cb.*.read.*.*"],
+        "max_msgs_per_subject": 1,
+        "allow_msg_ttl": True,
+    }
+
+
+def _audit() -> dict[str, Any]:
+    """Signed checkpoints, for ever: nothing of it can be deleted or purged by anybody."""
+    return _STREAM | {"name": AUDIT, "subjects": ["cb.*.audit.*"], "deny_delete": True, "deny_purge": True}
+
+
 def _kv(bucket: str) -> dict[str, Any]:
     return _STREAM | {
         "name": f"KV_{bucket}",
@@ -150,7 +180,8 @@ def _objects(bucket: str) -> dict[str, Any]:
 
 def streams(groups: int) -> list[dict[str, Any]]:
     """Return the configuration of every stream, in the order of creation (sources before what takes from them)."""
-    every = [_goals(), _dead(), _kv(REGISTRY), _kv(SKILLS), _idempotency(), _objects(BLOBS), _objects(ARTIFACTS)]
+    every = [_goals(), _dead(), _notices(), _memory(), _audit()]
+    every += [_kv(REGISTRY), _kv(SKILLS), _idempotency(), _objects(BLOBS), _objects(ARTIFACTS)]
     for group in range(groups):
         every += [_timers(group, groups), _journal(group, groups)]
     return every
@@ -178,12 +209,18 @@ def consumer(
 
 def consumers(groups: int, ack_wait_s: float = ACK_WAIT_S) -> list[tuple[str, dict[str, Any]]]:
     """Return every stream's durables of the core services. Tools' durables are the registrar's."""
-    every = [(GOALS, consumer("planner", ["cb.*.goal.*"], ack_wait_s=ack_wait_s))]
+    every = [
+        (GOALS, consumer("planner", ["cb.*.goal.*"], ack_wait_s=ack_wait_s)),
+        (NOTICES, consumer("notifier", ["cb.*.notice.*"], ack_wait_s=ack_wait_s)),
+        (NOTICES, consumer("poster", ["cb.*.post.*.*"], ack_wait_s=ack_wait_s)),
+    ]
     for group in range(groups):
         stream = journal(group)
         every += [
             (stream, consumer("planner", ["cb.*.run.*.*.*.in.>"], ack_wait_s=ack_wait_s, owned=True)),
             (stream, consumer("guard", _GUARDS, ack_wait_s=ack_wait_s, owned=True)),
+            (stream, consumer("approval", _APPROVALS, ack_wait_s=ack_wait_s, owned=True)),
+            (stream, consumer("memory", ["cb.*.run.*.*.*.log.ended"], ack_wait_s=ack_wait_s)),
             (stream, tool_consumer(names.AGENT, ack_wait_s=ack_wait_s)),
             (stream, tool_consumer(names.MODEL, ack_wait_s=ack_wait_s)),
         ]
@@ -261,6 +298,16 @@ async def discover(bus: Bus) -> int:
     """
     found = await asyncio.gather(*(_exists(bus, journal(group)) for group in range(MAX_GROUPS)))
     return sum(found)
+
+
+async def missing(bus: Bus, groups: int) -> list[str]:
+    """Return the streams that the broker lacks: all, or those that an older version did not have.
+
+    :raises NoAnswer: the broker does not answer.
+    """
+    every = [str(config["name"]) for config in streams(groups)]
+    there = await asyncio.gather(*(_exists(bus, name) for name in every))
+    return [name for name, is_there in zip(every, there, strict=True) if not is_there]
 
 
 async def _exists(bus: Bus, stream: str) -> bool:

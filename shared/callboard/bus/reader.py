@@ -38,6 +38,17 @@ async def following(bus: Bus, stream: str, subject: str, start: int) -> Delivery
     return await _one(bus, stream, {"next_by_subj": subject, "seq": max(1, start)})
 
 
+async def backwards(bus: Bus, stream: str, fence: str) -> AsyncIterator[Delivery]:
+    """Yield the records of an actor, the last one first, each by the `prev` of the one after it.
+
+    :raises NoAnswer: the broker does not answer.
+    """
+    found = await last(bus, stream, fence)
+    while found is not None:
+        yield found
+        found = await get(bus, stream, found.prev) if found.prev else None
+
+
 async def _one(bus: Bus, stream: str, what: dict[str, object]) -> Delivery | None:
     found = await bus.request(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(what))
     return found if found.headers.get("Nats-Sequence") else None

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from hashlib import sha256
 
+import msgspec
 import structlog
 
 from callboard.bus import layout, reader
@@ -11,14 +12,17 @@ from callboard.bus.bus import Bus
 from callboard.bus.errors import BusError
 from callboard.bus.message import Delivery
 from callboard_contracts import wire
+from callboard_contracts.policy import Policy, Rule
 from callboard_contracts.registry import Facts
 from callboard_contracts.skill import Current, Skill
 from callboard_contracts.tool import Entry
 
 log = structlog.get_logger()
 
+POLICIES = f"$KV.{layout.REGISTRY}.policy"
+"""Where the deployment's rules are, each policy under its name."""
 _RELOAD_S = 10.0
-Value = Entry | Current | Skill
+Value = Entry | Current | Skill | Policy
 
 
 class Registry:
@@ -66,10 +70,12 @@ class Registry:
         if not message.body:
             return
         try:
-            value = wire.decode(message.body, Value)
+            value: Value = wire.decode(message.body, Value)
         except ValueError as error:
             log.warning("registry entry not readable", subject=message.stored_subject, detail=str(error))
-            return
+            if not message.stored_subject.startswith(f"{POLICIES}."):
+                return
+            value = _unreadable(message.stored_subject)
         before = self.facts
         self.facts = with_value(before, value)
         if self.facts is not before:
@@ -77,9 +83,15 @@ class Registry:
                 callback(self.facts)
 
 
+def _unreadable(subject: str) -> Policy:
+    """Return what holds in the place of rules that cannot be read: every call waits for a person."""
+    name = subject.removeprefix(f"{POLICIES}.")
+    return Policy(name=name, rules=(Rule(name="unreadable", reason=f"The policy {name} cannot be read."),))
+
+
 def with_value(facts: Facts, value: Value) -> Facts:
     """Return the facts with one more value, and a higher revision if that changed anything."""
-    tools, skills, versions = facts.tools, facts.skills, facts.versions
+    tools, skills, versions, policies = facts.tools, facts.skills, facts.versions, facts.policies
     match value:
         case Entry():
             tools = {**tools, value.spec.name: value}
@@ -87,9 +99,10 @@ def with_value(facts: Facts, value: Value) -> Facts:
             skills = {**skills, value.name: value.digest}
         case Skill():
             versions = {**versions, digest_of(value): value}
-    if (tools, skills, versions) == (facts.tools, facts.skills, facts.versions):
-        return facts
-    return Facts(revision=facts.revision + 1, tools=tools, skills=skills, versions=versions)
+        case Policy():
+            policies = {**policies, value.name: value}
+    found = Facts(revision=facts.revision, tools=tools, skills=skills, versions=versions, policies=policies)
+    return facts if found == facts else msgspec.structs.replace(found, revision=facts.revision + 1)
 
 
 def digest_of(value: Skill) -> str:
@@ -103,6 +116,14 @@ async def put_tool(bus: Bus, key: str, entry: Entry) -> None:
     :raises BusError: it was not stored.
     """
     await bus.publish(f"$KV.{layout.REGISTRY}.tool.{key}", wire.encode(entry))
+
+
+async def put_policy(bus: Bus, policy: Policy) -> None:
+    """Apply the deployment's rules of one name. Guards see them at once, or within ten seconds.
+
+    :raises BusError: it was not stored.
+    """
+    await bus.publish(f"{POLICIES}.{policy.name}", wire.encode(policy))
 
 
 async def put_skill(bus: Bus, skill: Skill) -> str:

@@ -23,13 +23,15 @@ TOOL: Final = "tool"
 
 _API = "$JS.API"
 _ACKS = "$JS.ACK"
-_CORE_DURABLES = ("planner", "guard", "approval")
+_CORE_DURABLES = ("planner", "guard", "approval", "memory", "notifier", "poster")
 _OWN_TOOLS = (names.durable(names.MODEL), names.durable(names.AGENT))
 
 STREAMED = "cb.*.live.*.*.stream.>"
 """Tokens and progress: what executors say without asking anybody."""
 
 SKILLS_CHANGE = f"$KV.{layout.SKILLS}.>"
+POLICIES_CHANGE = f"$KV.{layout.REGISTRY}.policy.*"
+"""Which calls wait for a person: people say that, through the gateway, and no service or tool may."""
 
 ANSWERS = ("_INBOX.>", "_R_.>")
 """Where answers go: to inboxes of the same account, and to those that the server made up for another one."""
@@ -123,6 +125,7 @@ def _guard() -> User:
             "cb.*.tree.*.*.*.log.>",
             "cb.*.tree.*.*.*.send.>",
             "cb.*.run.*.*.*.in.result",
+            "cb.*.run.*.*.*.in.answer",
             "cb.*.run.*.*.*.in.cancel",
             "cb.*.run.*.*.*.in.control",
             "cb.*.timer.tree.>",
@@ -145,11 +148,13 @@ def _approval() -> User:
             "cb.*.approval.*.*.*.log.>",
             "cb.*.tree.*.*.*.in.decided",
             "cb.*.timer.approval.>",
+            "cb.*.notice.approval",
             "cb.*.dead.approval",
             _FIND,
             *_ABOUT,
             *_read(*_JOURNALS, *_FACTS, *_OBJECTS),
             *_pull("approval"),
+            *_take_turns("approval"),
             *ANSWERS,
         ),
         subscribe=(_inbox("approval"), "cb.*.ask.approval.>", "$SRV.>", *_CHANGES),
@@ -165,9 +170,12 @@ def _ledger() -> User:
         name="ledger",
         publish=(
             "cb.*.dead.ledger",
+            "cb.*.audit.*",
+            "cb.*.notice.spend",
+            "cb.*.ask.models.prompt",
             _FIND,
             *_ABOUT,
-            *_read(layout.DEAD, *_JOURNALS, *_FACTS, *_OBJECTS),
+            *_read(layout.DEAD, layout.AUDIT, *_JOURNALS, *_FACTS, *_OBJECTS),
             *_PURGES,
             *ANSWERS,
         ),
@@ -195,7 +203,7 @@ def _tools() -> User:
             *_EXECUTES,
             "cb.*.dead.tools",
             "$SRV.>",
-            f"$KV.{layout.REGISTRY}.>",
+            f"$KV.{layout.REGISTRY}.tool.>",
             _ARTIFACTS,
             *_ABOUT,
             *_read(*_FACTS, *_OBJECTS),
@@ -218,7 +226,9 @@ def _gateway() -> User:
             "cb.*.approval.*.*.*.in.vote",
             "cb.*.ask.*.>",
             "cb.*.dead.gateway",
+            "cb.*.post.*.*",
             SKILLS_CHANGE,
+            POLICIES_CHANGE,
             f"$KV.{layout.IDEMPOTENCY}.>",
             "$SRV.PING.*",  # who lives: it must then export no `$SRV.>` itself, or the imports would be a cycle
             _BLOBS,
@@ -226,6 +236,7 @@ def _gateway() -> User:
             _FIND,
             *_ABOUT,
             *_read(layout.GOALS, layout.DEAD, f"KV_{layout.IDEMPOTENCY}", *_JOURNALS, *_FACTS, *_OBJECTS),
+            *_pull("notifier", "poster"),
             *ANSWERS,
         ),
         subscribe=(_inbox("gateway"), *_CHANGES, "cb.*.live.>"),
@@ -243,7 +254,7 @@ def _models() -> User:
             *_pull(names.durable(names.MODEL)),
             *ANSWERS,
         ),
-        subscribe=(_inbox("models"), "$SRV.>", *_CHANGES, _RECORDS),
+        subscribe=(_inbox("models"), "cb.*.ask.models.>", "$SRV.>", *_CHANGES, _RECORDS),
         edge=True,
     )
 
@@ -254,13 +265,17 @@ def _memory() -> User:
         publish=(
             *_EXECUTES,
             "cb.*.dead.memory",
+            "cb.*.memory.>",
+            "cb.*.read.*.*",
+            f"{_API}.STREAM.INFO.{layout.MEMORY}",
+            f"{_API}.STREAM.MSG.DELETE.{layout.MEMORY}",  # what is forgotten is overwritten on the disk as well
             _ARTIFACTS,
-            *_read(*_JOURNALS, *_FACTS, *_OBJECTS),
+            *_read(layout.MEMORY, *_JOURNALS, *_FACTS, *_OBJECTS),
             *_ANY_TOOL,
             *ANSWERS,
         ),
-        deny=_NOT_THEIRS,
-        subscribe=(_inbox("memory"), "$SRV.>", *_CHANGES, _RECORDS),
+        deny=tuple(subject for subject in _NOT_THEIRS if subject not in _pull("memory")),
+        subscribe=(_inbox("memory"), "cb.*.ask.memory.>", "$SRV.>", *_CHANGES, _RECORDS),
         edge=True,
     )
 
@@ -288,6 +303,6 @@ def _client(tenant: str) -> User:
     return User(
         name=CLIENT,
         publish=(f"cb.{tenant}.goal.*", _FIND, *_read(*_JOURNALS)),
-        subscribe=("_INBOX.>", f"cb.{tenant}.live.>"),
+        subscribe=("_INBOX.>", f"cb.{tenant}.live.>", f"cb.{tenant}.notice.*"),
         edge=True,
     )

@@ -91,7 +91,7 @@ def retry(
 ) -> int:
     """Take up a run that ended as a new one, after its last good turn; or make a failed call of a live run again.
 
-    A turn is the number before the last in a call's id. The old run stays as it ended.
+    Turns are counted as `callboard runs show` does: each is one question to the model. The old run stays as it ended.
     """
     return run_async(_retry(where, run, call, from_turn, json=json))
 

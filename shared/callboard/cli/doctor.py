@@ -29,7 +29,8 @@ _EXTRAS = {
     "litellm": (("litellm",), "every provider that litellm knows"),
     "tables": (("duckdb", "pyarrow"), "SQL over CSV and Parquet files"),
     "memory": (("lancedb", "pyarrow"), "long-term memory"),
-    "ledger": (("pyarrow",), "finished runs are archived and leave the journal"),
+    "ledger": (("pyarrow", "cryptography"), "finished runs leave the journal for files; the audit is signed"),
+    "otlp": (("opentelemetry.proto",), "traces and metrics to a collector"),
 }
 _GET_A_MODEL = (
     "Set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY; or start a local server such as Ollama; "
@@ -70,6 +71,7 @@ def _look(settings: "Settings") -> Iterator[Finding]:
     yield _data(settings.data)
     yield _disk(settings.data)
     yield _marks(settings.data)
+    yield _traces()
     running = _running(settings.data)
     yield running
     if running.health == "note":
@@ -155,6 +157,23 @@ def _marks(data: Path) -> Finding:
         return f"{_when(found.written_ms)}: {reached or 'every stream was empty'}"
 
     return _try("high-water marks", look)
+
+
+def _traces() -> Finding:
+    """Tell where traces go, by OpenTelemetry's variables as they are here."""
+    from callboard.traces import environment
+
+    def look() -> str:
+        found = environment.read(os.environ)
+        where = {target.url for target in (found.traces, found.metrics) if target is not None}
+        return f"to {', '.join(sorted(where))}" if where else ""
+
+    found = _try("traces", look)
+    if found.health == "ok" and not found.found:
+        return Finding("traces", "note", "sent nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT=http://host:4318 callboard up")
+    if found.health == "ok" and environment.read(os.environ).needs_protobuf and not environment.installed():
+        return Finding("traces", "missing", f"{found.found}: not installed", "pip install 'callboard[otlp]'")
+    return found
 
 
 def _when(ms: int) -> str:

@@ -15,11 +15,17 @@ Name = Annotated[str, Parameter(help="The key's name.")]
 
 
 @app.command
-def add(name: Name, /, *, data: Data = None) -> int:
-    """Make a key and print it. It is shown this once."""
+def add(
+    name: Name,
+    /,
+    *,
+    group: Annotated[list[str] | None, Parameter(help="A group that it belongs to; may be repeated.")] = None,
+    data: Data = None,
+) -> int:
+    """Make a key and print it. It is shown this once. Its name and groups say what it may approve."""
     from callboard import keys
 
-    print(keys.add(settings_of(Where(data=data)).data, name))
+    print(keys.add(settings_of(Where(data=data)).data, name, group or ()))
     print("Send it as `Authorization: Bearer <key>`. It is kept nowhere.", file=sys.stderr)
     return exits.OK
 
@@ -32,7 +38,7 @@ def list_(*, data: Data = None) -> int:
     found = keys.entries(settings_of(Where(data=data)).data)
     for key in found:
         made = datetime.fromtimestamp(key.created_ms / 1000, UTC).isoformat(timespec="minutes")
-        print(f"{key.name}  made {made}")
+        print(f"{key.name}  made {made}" + (f"  groups {', '.join(key.groups)}" if key.groups else ""))
     if not found:
         print("No keys: only this machine may use the API.", file=sys.stderr)
     return exits.OK

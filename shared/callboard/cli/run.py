@@ -78,6 +78,7 @@ def run(  # noqa: PLR0913 - the command's options
     tools: Annotated[list[str] | None, Parameter(help="The tools that may be used: names with commas.")] = None,
     grounded: Annotated[bool, Parameter(help="Accept only what the tools returned.")] = False,
     model: Annotated[str, Parameter(help="The model to ask.")] = "",
+    tag: Annotated[list[str] | None, Parameter(help="A label to find it by, NAME:VALUE; may be repeated.")] = None,
     bounds: Bounds = Bounds(),
     json: Annotated[bool, Parameter(help="End with one line of JSON on standard output.")] = False,
     detach: Annotated[bool, Parameter(help="Only hand the goal in; needs a running system.")] = False,
@@ -104,6 +105,7 @@ def run(  # noqa: PLR0913 - the command's options
         model=model,
         limits=bounds.limits(),
         grounded=grounded,
+        labels=wish.labels(tag or []),
     )
     order = Order(goal=asked, folder=folder, files=wish.attachments(file or []), json=json, detach=detach)
     return perform(order, where)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from callboard.cli import exits
+from callboard.cli.filters import RunFilters
 from callboard.cli.where import Reached, Where, reach, run_async
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 app = App(name="runs", help="List, show, follow and control runs.")
 
 _ANYWHERE = Where()
+_ANY = RunFilters()
 _LOOK = ("gateway", "ledger")
 _GOAL = 12
 """The least room for a goal."""
@@ -28,23 +30,24 @@ _COLORS = {"completed": "green", "running": "cyan", "queued": "cyan", "paused": 
 def list_(
     *,
     limit: Annotated[int, Parameter(help="How many. [default: 20]")] = 20,
-    status: Annotated[str, Parameter(help="Only those with this status.")] = "",
-    skill: Annotated[str, Parameter(help="Only those of this skill.")] = "",
+    filters: RunFilters = _ANY,
     json: Annotated[bool, Parameter(help="One line of JSON per run.")] = False,
     where: Where = _ANYWHERE,
 ) -> int:
     """List runs, newest first."""
-    return run_async(_list(where, min(200, max(1, limit)), status, skill, json=json))
+    return run_async(_list(where, min(200, max(1, limit)), filters, json=json))
 
 
-async def _list(where: Where, limit: int, status: str, skill: str, *, json: bool) -> int:
+async def _list(where: Where, limit: int, filters: RunFilters, *, json: bool) -> int:
     async with reach(where, only=_LOOK) as reached:
-        found = await reached.client.runs(limit=limit, status=status, skill=skill)
+        found = await reached.client.runs(limit=limit, **filters.query())
     if json:
         import msgspec
 
         for row in found:
             print(msgspec.json.encode(_flat(row)).decode())
+    elif not found and filters.words():
+        print(f"No run fits {filters.words()}.")
     else:
         _table(found)
     return exits.OK
@@ -94,7 +97,8 @@ def _took(row: "Run") -> str:
 def _cost(row: "Run") -> str:
     from callboard.cli.story import money
 
-    return money(round(row.cost_usd * 1_000_000)) + ("?" if row.unpriced else "")
+    marks = ("?" if row.unpriced else "") + ("~" if row.more.get("estimated") else "")
+    return money(row.more.get("tree_cost_micro_usd", round(row.cost_usd * 1_000_000))) + marks
 
 
 def _when(milliseconds: int) -> str:
@@ -120,11 +124,35 @@ def show(
     run: Annotated[str, Parameter(help="The run's id, or its beginning.")],
     /,
     *,
+    step: Annotated[
+        int | None, Parameter(help="Only this step: what was decided, from what, and what came of it.")
+    ] = None,
+    turn: Annotated[int, Parameter(help="With --context: the turn, by its number. [default: the last]")] = 0,
+    context: Annotated[bool, Parameter(help="What the model read in a turn, part by part.", negative="")] = False,
+    messages: Annotated[bool, Parameter(help="With --context: the messages themselves.", negative="")] = False,
+    trace: Annotated[bool, Parameter(help="Its spans over time; with --json as OTLP has them.", negative="")] = False,
     json: Annotated[bool, Parameter(help="All that is known, as one line of JSON.")] = False,
     where: Where = _ANYWHERE,
 ) -> int:
     """Tell how a run went: its turns, its calls, its result."""
+    if step is not None:
+        from callboard.cli.step import show_step
+
+        return run_async(show_step(where, run, step, json=json))
+    if trace:
+        from callboard.cli.trace import show_trace
+
+        return run_async(show_trace(where, run, json=json))
+    if context or turn or messages:
+        return run_async(_show_window(where, run, turn, messages=messages, json=json))
     return run_async(_show(where, run, json=json))
+
+
+async def _show_window(where: Where, run: str, turn: int, *, messages: bool, json: bool) -> int:
+    from callboard.cli import window
+
+    async with reach(where, only=(*_LOOK, "models")) as reached:
+        return await window.show(reached, await whole_id(reached, run), turn, messages=messages, json=json)
 
 
 async def _show(where: Where, run: str, *, json: bool) -> int:
@@ -156,14 +184,16 @@ async def _retell(reached: Reached, found: "Run") -> None:
     from callboard.cli.outcome import show_outcome
     from callboard.cli.run import show_ending
     from callboard.cli.screen import print_line
+    from callboard.cli.step import show_waste
     from callboard.cli.story import Story
 
-    story, console = Story(found.run), Console(stderr=True, highlight=False)
+    story, console = Story(found.run, found.more.get("from_turn", 0)), Console(stderr=True, highlight=False)
     async for event in reached.client.events(found.run):
         for line in story.take(event.kind, event.data):
             print_line(console, line)
     show_ending(reached, found, json=False)
     show_outcome(found)
+    await show_waste(reached, found.run, console)
     if found.more.get("archived"):
         console.print("archived: told from the ledger's files", style="dim")
     for file in await reached.client.files(found.run):

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from callboard.cli.plain import plain
 from callboard_contracts import ids, names
 from callboard_contracts.units import dollars
 
@@ -35,8 +36,10 @@ class Asked(msgspec.Struct):
 class Story:
     """The story of one run and its sub-agents. `take` events in order; `open` are the calls that are under way."""
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, from_turn: int = 0) -> None:
+        """`from_turn`: of a run that takes up another, after which turn of that one, where it is known."""
         self.run = run
+        self._from_turn = from_turn
         self.open: dict[str, Asked] = {}
         self.cost_micro_usd = 0
         self.unpriced = False
@@ -56,12 +59,24 @@ class Story:
             self._hear(kind, data)
             return []
         run = str(data.get("run", self.run))
+        if data.get("actor") == "approval":
+            return self._asked(run, data["events"])
         return [line for event in data.get("events", ()) for line in self._told(run, event)]
 
     def _hear(self, kind: str, data: dict[str, Any]) -> None:
         call = self.open.get(str(data.get("call", "")))
         if call is not None:
             call.heard = call.heard + str(data.get("text", "")) if kind == "chunk" else str(data.get("message", ""))
+
+    def _asked(self, request: str, events: list[dict[str, Any]]) -> list[Line]:
+        """Return what happened to a request to people; while it is open, so is its call."""
+        from callboard.cli import asked  # which tells it in words of this module
+
+        depth = self._depth(ids.run_of(request)) + 1
+        if (call := self.open.get(request)) is not None:
+            call.heard = "waits for a person"
+            call.arguments = asked.arguments(events) or call.arguments
+        return [Line("person", text, depth, aside=aside) for text, aside in asked.told(request, events)]
 
     def _told(self, run: str, event: dict[str, Any]) -> list[Line]:
         match event.get("type"):
@@ -93,15 +108,18 @@ class Story:
         objective = brief(goal.get("objective", "")) or _in_words(goal.get("input")) or f"skill {named}"
         if run != self.run:
             return [Line("child", objective, self._depth(run), aside=f"sub-agent {named}".strip())]
-        retry = goal.get("retry") or {}
-        from_turn = f"after turn {retry['turn']} of" if retry.get("turn") else "anew what was"
         about = [
             f"run {run}",
-            f"takes up {from_turn} {retry['of']}" if retry else "",
+            self._taken_up(goal.get("retry") or {}),
             f"model {event['model']}" if event.get("model") else "",
             f"skill {named}" if named else "",
         ]
         return [Line("goal", objective), Line("about", " · ".join(part for part in about if part))]
+
+    def _taken_up(self, retry: dict[str, Any]) -> str:
+        if not retry.get("turn"):  # as the ids of calls count; people count questions to the model
+            return f"takes up anew what was {retry['of']}" if retry else ""
+        return f"takes up {f'after turn {self._from_turn} of ' if self._from_turn else ''}{retry['of']}"
 
     def _called(self, event: dict[str, Any]) -> None:
         for call in event["calls"]:
@@ -113,6 +131,8 @@ class Story:
         asked = self.open.pop(taken["call"], None)
         self.cost_micro_usd += taken.get("cost_micro_usd", 0)
         self.unpriced = self.unpriced or taken.get("unpriced", False)
+        if taken.get("context_tokens"):
+            return [Line("note", _summed_up(taken), self._depth(run) + 1, aside=_usage(taken))]
         if taken["tool"] == names.MODEL:
             return self._answered(run, taken)
         if taken["tool"] == names.AGENT and taken["status"] == "completed":
@@ -122,6 +142,10 @@ class Story:
 
     def _answered(self, run: str, taken: dict[str, Any]) -> list[Line]:
         depth = self._depth(run)
+        if taken.get("late"):  # it had been given up: no step either
+            return [Line("note", "the model answered too late", depth, aside=_usage(taken))]
+        if taken["status"] == "refused":  # it never reached the model: no step, as everywhere
+            return [Line("wrong", f"the model {_outcome(taken)}", depth, aside=_usage(taken))]
         number = self._turn_of[run] = self._turn_of.get(run, 0) + 1
         self.turns += 1
         if taken["status"] != "completed":
@@ -150,6 +174,14 @@ class Story:
 
     def _depth(self, run: str) -> int:
         return max(0, ids.depth_of(run) - ids.depth_of(self.run))
+
+
+def _summed_up(taken: dict[str, Any]) -> str:
+    if taken["status"] != "completed":
+        return f"the older steps could not be summed up: {_outcome(taken)}"
+    covered = (taken.get("output") or {}).get("answers")
+    which = f"the first {covered} turns were" if covered else "the older turns were"
+    return f"{which} summed up, for the run outgrows the model's window"
 
 
 def _person(event: dict[str, Any]) -> str:
@@ -216,6 +248,17 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def span(value: float) -> str:
+    """Return a time that somebody chose, in seconds, exactly: 7 d, 1 h 30 min, 0.5 s."""
+    if value < 60:
+        return f"{value:g} s"
+    parts, left = list[str](), round(value)
+    for unit, word in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, unit)
+        parts += [f"{count} {word}"] if count else []
+    return " ".join(parts)
+
+
 def money(micro_usd: int, *, unpriced: bool = False) -> str:
     """Return an amount as people read it; with a mark when there were calls whose price is not known."""
     amount = dollars(micro_usd)
@@ -226,7 +269,7 @@ def money(micro_usd: int, *, unpriced: bool = False) -> str:
 def brief(value: Any, most: int = _BRIEF) -> str:
     """Return a value in one short line."""
     text = value if isinstance(value, str) else "" if value is None else msgspec.json.encode(value).decode()
-    line = " ".join(text.split())
+    line = plain(" ".join(text.split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 

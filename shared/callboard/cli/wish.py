@@ -92,6 +92,18 @@ def contract(given: str) -> dict[str, Any]:
     return dict(schema)
 
 
+def labels(given: list[str]) -> dict[str, str]:
+    """Return labels that are given as `name:value`.
+
+    :raises CallboardError: `invalid_request`, one has no name.
+    """
+    parts = [text.partition(":") for text in given]
+    for name, _, _ in parts:
+        if not name.strip():
+            raise CallboardError("invalid_request", "--tag: a label is NAME:VALUE, such as customer:acme")
+    return {name.strip(): value.strip() for name, _, value in parts}
+
+
 def budget(given: str) -> float:
     """Return an amount of dollars.
 

@@ -8,7 +8,7 @@ import structlog
 from callboard.actor import Input
 from callboard.bus import Bus, BusError, Delivery, Puller
 from callboard.runtime.ownership import Ownership
-from callboard.runtime.tasks import Tasks
+from callboard.tasks import Tasks
 
 log = structlog.get_logger()
 

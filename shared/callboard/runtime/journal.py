@@ -3,17 +3,15 @@
 Each record names the digest of the one before it, so that nobody can change, leave out or reorder one unnoticed.
 """
 
-from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Iterable, Sequence
-from hashlib import sha256
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncIterator, Iterable
+from typing import Generic, TypeVar
 
 import msgspec
 
 from callboard.actor import Actor
 from callboard.bus import Bus, Delivery, NoAnswer, layout, reader
 from callboard_contracts import subjects, wire
-from callboard_contracts.journal import Event, Record
+from callboard_contracts.journal import Event, Record, link_of
 
 LOOK_BACK = 4096
 """How many records are read in search of a cause: one that is delivered again is among the last."""
@@ -53,11 +51,6 @@ class Written(msgspec.Struct, Generic[S], frozen=True):
         return msgspec.structs.replace(self.holds, seq=seq, genesis=self.holds.genesis or seq)
 
 
-def link_of(body: bytes) -> str:
-    """Return the digest by which the next record names a record: 128 bits of SHA-256 in base64url."""
-    return urlsafe_b64encode(sha256(body).digest()[:16]).decode().rstrip("=")
-
-
 class Journal(Generic[S]):
     """The logs of all actors of one kind. Stateless: what it returns is what the broker has."""
 
@@ -84,8 +77,7 @@ class Journal(Generic[S]):
         state, genesis = await self._base(address, chain)
         rest = chain[:-1] if base.state else chain
         for _, record in reversed(rest):
-            for event in record.events:
-                state = self._actor.evolve(state, event)
+            state = folded(self._actor, state, record.events)
         return Held(state, chain[0][0].seq, genesis, len(rest), link_of(chain[0][0].body))
 
     async def _base(self, address: subjects.Address, chain: list[tuple[Delivery, Record]]) -> tuple[S, int]:
@@ -99,11 +91,8 @@ class Journal(Generic[S]):
         return self._actor.restore(bytes(record.state), genesis), record.genesis
 
     async def _backwards(self, address: subjects.Address) -> AsyncIterator[tuple[Delivery, Record]]:
-        stream = self._stream(address)
-        found = await reader.last(self._bus, stream, address.fence)
-        while found is not None:
+        async for found in reader.backwards(self._bus, self._stream(address), address.fence):
             yield found, wire.decode(found.body, Record)
-            found = await reader.get(self._bus, stream, found.prev) if found.prev else None
 
     async def find(self, address: subjects.Address, causes: Iterable[str], since: int, most: int) -> list[Record]:
         """Return the records that name any of the causes, the oldest first, each once.
@@ -155,7 +144,7 @@ def _fence(address: subjects.Address, seq: int) -> dict[str, str]:
     return {wire.FENCE: str(seq), wire.FENCE_SUBJECT: address.fence}
 
 
-def folded(actor: Actor[Any], state: Any, events: Sequence[Event]) -> Any:
+def folded(actor: Actor[S], state: S, events: Iterable[Event]) -> S:
     """Return a state after several events."""
     for event in events:
         state = actor.evolve(state, event)

@@ -7,6 +7,7 @@ import msgspec
 
 from callboard.actor import Actor, Dead, Input, Later, Seen
 from callboard.bus import Delivery, Puller
+from callboard.runtime.journal import folded
 from callboard_contracts import subjects
 from callboard_contracts.journal import Event
 from callboard_contracts.registry import Facts
@@ -62,8 +63,7 @@ class Draft:
             case _:
                 self._causes.append(waiting)
                 self._events += decision
-                for event in decision:
-                    self.state = self._actor.evolve(self.state, event)
+                self.state = folded(self._actor, self.state, decision)
 
     def plan(self) -> Plan:
         """Return what was decided."""

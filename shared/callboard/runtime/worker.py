@@ -35,10 +35,10 @@ from callboard.runtime.following import Follower
 from callboard.runtime.inputs import Inputs, Source
 from callboard.runtime.journal import LOOK_BACK, RECENT, Held, Journal, Written
 from callboard.runtime.states import States
-from callboard.runtime.tasks import Tasks
 from callboard.runtime.timers import arm
 from callboard.runtime.turn import Draft, Plan, Waiting, address_of
-from callboard_contracts import guard, run, subjects
+from callboard.tasks import Tasks
+from callboard_contracts import approval, guard, run, subjects
 from callboard_contracts.journal import Record
 from callboard_contracts.registry import Facts
 
@@ -272,7 +272,7 @@ class Worker(Generic[S]):
     async def _commit(self, key: str, address: subjects.Address, held: Held[S], plan: Plan) -> None:
         """Record the turn and send what follows from it."""
         if not plan.events:
-            self._states.keep(key, held)
+            self._keep(key, held)
             return
         crash.point(f"{self._actor.name}.before_record")
         written = self._journal.write(address, held, plan.after, self._record(plan))
@@ -331,7 +331,7 @@ class Worker(Generic[S]):
 
 
 def _timed(plan: Plan) -> bool:
-    return any(isinstance(event, run.Armed | guard.Armed) for event in plan.events)
+    return any(isinstance(event, run.Armed | guard.Armed | approval.Armed) for event in plan.events)
 
 
 def _for_good(error: Exception) -> bool:

@@ -12,6 +12,8 @@ from callboard.bus.users import ANSWERS, OPERATOR, SKILLS_CHANGE, STREAMED, User
 
 CORE = "CORE"
 _MICRO = "$SRV.>"
+_ASKED = "cb.*.ask."
+"""What a user who subscribes to it answers by request and reply."""
 _SHADOW = "$JS.API.INFO"
 """An account that imports this is spared the server's own answers to its API calls: "not enabled for account"."""
 _MANY = ("$JS.API.CONSUMER.MSG.NEXT.", "$JS.API.DIRECT.GET.", "$SRV.PING.")
@@ -56,13 +58,13 @@ def _core_exports(edge: Sequence[User]) -> list[str]:
 
 
 def _core_imports(edge: Sequence[User]) -> list[str]:
-    services = [_import("service", account(user), _MICRO) for user in edge if _MICRO in user.subscribe]
+    services = [_import("service", account(user), subject) for user in edge for subject in _answered(user)]
     return services + [_import("stream", account(user), STREAMED) for user in edge if STREAMED in user.publish]
 
 
 def _edge_exports(user: User) -> list[str]:
-    micro = [f"{{ service: {_text(_MICRO)}, response_type: stream }}"] if _MICRO in user.subscribe else []
-    return micro + [f"{{ stream: {_text(subject)} }}" for subject in _told(user)]
+    answered = [_service(subject) for subject in _answered(user)]
+    return answered + [f"{{ stream: {_text(subject)} }}" for subject in _told(user)]
 
 
 def _told(user: User) -> list[str]:
@@ -89,11 +91,17 @@ def _asked(user: User) -> list[str]:
 
 def _heard(user: User) -> list[str]:
     """Return what an edge user hears from the journal's account."""
-    return [subject for subject in user.subscribe if subject != _MICRO and not subject.startswith("_INBOX.")]
+    mine = ("_INBOX.", *_answered(user))
+    return [subject for subject in user.subscribe if not subject.startswith(mine)]
+
+
+def _answered(user: User) -> list[str]:
+    """Return what an edge user answers, which the journal's account imports."""
+    return [subject for subject in user.subscribe if subject == _MICRO or subject.startswith(_ASKED)]
 
 
 def _service(subject: str) -> str:
-    many = ", response_type: stream" if subject.startswith(_MANY) else ""
+    many = ", response_type: stream" if subject == _MICRO or subject.startswith(_MANY) else ""
     return f"{{ service: {_text(subject)}{many} }}"
 
 

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 FILE = "marks.json"
 EVERY_S = 1.0
 _CODE = "journal_went_back"
-_KEPT = ("JOURNAL-", "OBJ_")
+_KEPT = ("JOURNAL-", "OBJ_", "AUDIT")
 """Streams in which nothing expires: after an orderly stop they hold exactly what they held."""
 _OURS = frozenset(config["name"] for config in layout.streams(layout.MAX_GROUPS))
 

@@ -8,10 +8,12 @@ Each request gets the next behaviour; the last one goes on for ever. What was as
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 import msgspec
+
+from callboard.tasks import Tasks
 
 
 class Say(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,16 +62,28 @@ class Hang(msgspec.Struct, frozen=True):
     """Take the request and never answer."""
 
 
-Behaviour = Say | Status | Body | Cut | Stall | Hang
+Reaction = Say | Status | Body | Cut | Stall | Hang
+
+
+class Think(msgspec.Struct, frozen=True):
+    """Answer by what is asked."""
+
+    answer: Callable[[dict[str, Any]], Reaction]
+    """Takes the body of the request."""
+
+
+Behaviour = Reaction | Think
 
 
 class OpenAIServer:
     """Listens on a free port of this machine while it is entered.
 
-    :param behaviours: one per request. :param models: what `/v1/models` lists.
+    :param behaviours: one per request. :param models: what `/v1/models` lists, and how many tokens each reads.
     """
 
-    def __init__(self, *behaviours: Behaviour, models: tuple[str, ...] = ("fake",)) -> None:
+    def __init__(
+        self, *behaviours: Behaviour, models: tuple[str, ...] = ("fake",), context_tokens: int | None = None
+    ) -> None:
         self.requests: list[dict[str, Any]] = []
         """The bodies of the completions that were asked for."""
         self.keys: list[str] = []
@@ -77,7 +91,8 @@ class OpenAIServer:
         self.url = ""
         self.behaviours = list(behaviours) or [Say(text="ok")]
         self._models = models
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._context_tokens = context_tokens
+        self._tasks = Tasks()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -90,20 +105,16 @@ class OpenAIServer:
         """Stop, and let go of every request that hangs."""
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(self._serve(reader, writer))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             path, headers, body = await _request(reader)
             if path.endswith("/models"):
-                listed = {"object": "list", "data": [{"id": name, "object": "model"} for name in self._models]}
+                listed = {"object": "list", "data": [self._listed(name) for name in self._models]}
                 _whole(writer, 200, json.dumps(listed))
             else:
                 await self._complete(writer, headers, json.loads(body))
@@ -113,11 +124,16 @@ class OpenAIServer:
         finally:
             writer.close()
 
+    def _listed(self, name: str) -> dict[str, Any]:
+        reads = {} if self._context_tokens is None else {"max_model_len": self._context_tokens}
+        return {"id": name, "object": "model", **reads}
+
     async def _complete(self, writer: asyncio.StreamWriter, headers: dict[str, str], body: dict[str, Any]) -> None:
         at = min(len(self.requests), len(self.behaviours) - 1)
         self.requests.append(body)
         self.keys.append(headers.get("authorization", ""))
-        match self.behaviours[at]:
+        behaviour = self.behaviours[at]
+        match behaviour.answer(body) if isinstance(behaviour, Think) else behaviour:
             case Say() as say if say.streams and body.get("stream"):
                 await _stream(writer, _chunks(say, body["model"]))
             case Say() as say:

@@ -65,6 +65,7 @@ class Play:
         self._tenant = tenant
         self._now_ms = now_ms
         self._last: dict[str, int] = {}
+        self._links: dict[str, str] = {}
 
     async def record(self, actor: subjects.Actor, run_id: str, *events: journal.Event, cause: str = "") -> int:
         """Append one record of the planner (`run`) or the guard (`tree`) and return its sequence."""
@@ -76,9 +77,10 @@ class Play:
             wire.FENCE: str(before),
             wire.FENCE_SUBJECT: address.fence,
         }
-        record = journal.Record(causes=(cause or f"after-{before}",), events=events)
-        seq = await self._sink.put(str(address.at("log", kind_of(events))), wire.encode(record), headers)
-        self._last[address.fence] = seq
+        link = self._links.get(address.fence, "")
+        body = wire.encode(journal.Record(causes=(cause or f"after-{before}",), events=events, link=link))
+        seq = await self._sink.put(str(address.at("log", kind_of(events))), body, headers)
+        self._last[address.fence], self._links[address.fence] = seq, journal.link_of(body)
         return seq
 
     async def result(self, result: call.Result) -> int:
@@ -212,4 +214,8 @@ def taken_of(result: call.Result, tool: str, seq: int) -> run.Taken:
         duration_ms=usage.duration_ms,
         model=usage.model,
         unpriced=usage.unpriced,
+        estimated=usage.estimated,
+        price=usage.price,
+        code=result.code if isinstance(result, call.Failed) else "",
+        message="" if isinstance(result, call.Completed) else result.message,
     )

@@ -17,7 +17,7 @@ from callboard.bus import objects
 from callboard.tools import signature
 from callboard.tools.context import Handler, ToolContext
 from callboard.tools.errors import ToolError
-from callboard.tools.process import Finished, Limits, ProcessDiedError
+from callboard.tools.process import Finished, Limits, ProcessDiedError, Programs
 from callboard_contracts.errors import CallboardError
 
 log = structlog.get_logger()
@@ -39,6 +39,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     function: str
     arguments: Any
     memory_bytes: int | None = None
+    traceparent: str = ""
+    """The trace context of the call."""
 
 
 class Returned(msgspec.Struct, tag="returned", frozen=True):
@@ -73,10 +75,19 @@ def handler(function: Callable[..., Any], found: signature.Signature, memory_mb:
             function=function.__qualname__,
             arguments=arguments,
             memory_bytes=memory_bytes,
+            traceparent=context.traceparent,
         )
-        return _answer(await _ended(context, msgspec.json.encode(request)), memory_mb)
+        return await answered(context.programs, request)
 
     return handle
+
+
+async def answered(programs: Programs, request: Request, limits: Limits = Limits()) -> Any:  # noqa: B008 - it is frozen
+    """Run a function in a process of its own, and return what it returned.
+
+    :raises ToolError: what it raised, or that the process died.
+    """
+    return _answer(await _ended(programs, msgspec.json.encode(request), limits), request.memory_bytes)
 
 
 def _home(function: Callable[..., Any]) -> tuple[str, str]:
@@ -97,17 +108,17 @@ def _unusable(function: Callable[..., Any], why: str) -> CallboardError:
     return CallboardError("invalid_tool", f"{function.__qualname__}: process=True, but the function {why}")
 
 
-async def _ended(context: ToolContext, request: bytes) -> Finished:
+async def _ended(programs: Programs, request: bytes, limits: Limits) -> Finished:
     command = (sys.executable, "-P", "-m", "callboard.tools.child")
     keep = (_ANSWER_BYTES, _ERROR_BYTES)
-    return await context.programs.run(command, request, {"PYTHONPATH": _path()}, None, Limits(), keep)
+    return await programs.run(command, request, {"PYTHONPATH": _path()}, None, limits, keep)
 
 
 def _path() -> str:
     return os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100 - as they are named
 
 
-def _answer(ended: Finished, memory_mb: int | None) -> Any:
+def _answer(ended: Finished, memory_bytes: int | None) -> Any:
     if len(ended.stdout) >= _ANSWER_BYTES:
         raise ToolError(f"the output has more than {objects.MAX_FILE_BYTES:,} bytes", code="output_invalid")
     told = ended.stderr.decode(errors="replace")[-2000:]
@@ -115,7 +126,7 @@ def _answer(ended: Finished, memory_mb: int | None) -> Any:
         answer = msgspec.json.decode(ended.stdout, type=Returned | Raised)
     except msgspec.DecodeError:
         log.warning("a tool's process died", ending=ended.ending, stderr=told)
-        limit = f" (it may take {memory_mb} MB)" if memory_mb else ""
+        limit = f" (it may take {memory_bytes // _MIB} MB)" if memory_bytes else ""
         raise ProcessDiedError(f"the tool's process {ended.ending} before it answered{limit}") from None
     if isinstance(answer, Raised):
         if told:

@@ -20,7 +20,7 @@ from callboard.tools.errors import ToolError
 from callboard.tools.process import ProcessDiedError
 from callboard.tools.stops import Reason, Told
 from callboard.tools.tool import Tool
-from callboard.tools.trace import tool_span
+from callboard.tools.trace import within
 from callboard_contracts import journal, subjects, wire
 from callboard_contracts.call import Completed, Failed, Lost, Result, Usage
 from callboard_contracts.errors import CallboardError
@@ -83,13 +83,13 @@ async def outcome(bus: Bus, clock: BrokerClock, tool: Tool, order: Order, told: 
     :param heard_ms: the broker's time since which this process would have heard that the call is cancelled.
     :raises BusError: the broker did not play its part, and nothing ran: the call should come again.
     """
-    lasting = _lasting(tool)
+    claims = _once(tool)
     try:
         if order.delivered > 1 or order.stored_ms < heard_ms:
             await _look_back(bus, tool, order)
         _check_fresh(order, clock.now_ms())
         arguments = await _arguments(bus, tool, order)
-        if lasting and not told.reason:
+        if claims and not told.reason:
             await _claim(bus, order)
     except _Decided as decided:
         return decided.result
@@ -108,6 +108,11 @@ def _lasting(tool: Tool) -> bool:
     return tool.spec.effect in ("write", "irreversible")
 
 
+def _once(tool: Tool) -> bool:
+    """Tell whether a call must not be run twice, because that would change something twice."""
+    return _lasting(tool) and not tool.idempotent
+
+
 async def _look_back(bus: Bus, tool: Tool, order: Order) -> None:
     """Find out whether a call may still run that was delivered before, or granted before this process listened.
 
@@ -115,11 +120,11 @@ async def _look_back(bus: Bus, tool: Tool, order: Order) -> None:
     run only if it is waited for and nobody began it.
     """
     again = order.delivered > 1
-    patience_s = once.ASK_S if _lasting(tool) else _READ_ASK_S
+    patience_s = once.ASK_S if _once(tool) else _READ_ASK_S
     waited_for = await once.is_open(bus, order.tenant, order.call, patience_s)
     if waited_for is False:
         raise _Decided(None if again else cancelled(order))
-    if not again or not _lasting(tool):
+    if not again or not _once(tool):
         return
     if waited_for is None:
         raise _Decided(_lost(order, "it was delivered again, and nobody could say whether it had been done"))
@@ -169,7 +174,7 @@ async def _run(bus: Bus, tool: Tool, order: Order, told: Told, arguments: Any, t
     clock = asyncio.timeout(timeout_s)
     crash.point("executor.before_effect")
     try:
-        with tool_span(tool.spec.name, order.granted):
+        with within(order.granted):
             async with clock:
                 told.heed(clock)
                 output = await tool.handler(context, arguments)

@@ -23,6 +23,7 @@ from callboard.tools import apart, signature
 from callboard.tools.apart import Raised, Request, Returned
 from callboard.tools.errors import ToolError
 from callboard.tools.tool import Tool
+from callboard.tools.trace import within
 
 _SCRIPT = "__callboard_tool__"
 """Not `__main__`: a script that guards its last lines by that name is not to serve here."""
@@ -47,7 +48,8 @@ def _answer(request: Request) -> Returned | Raised:
         where = request.module or request.file
         return _raised(f"{where} cannot be used in a process of its own: {type(error).__name__}: {error}")
     try:
-        return _returned(_run(function, request))
+        with within(request.traceparent):
+            return _returned(_run(function, request))
     except ToolError as error:
         return Raised(code=error.code, message=error.message, retryable=error.retryable)
     except MemoryError:

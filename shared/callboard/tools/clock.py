@@ -53,5 +53,5 @@ class BrokerClock:
     async def keep(self, bus: Bus) -> None:
         """Ask again every minute, and every second until the broker has told its time. Ends when cancelled."""
         while True:
-            await self.set(bus)
             await asyncio.sleep(_AGAIN_S if self.told else _UNTOLD_S)
+            await self.set(bus)

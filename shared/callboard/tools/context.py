@@ -10,6 +10,7 @@ import msgspec
 from callboard.bus import Bus
 from callboard.tools.files import Files
 from callboard.tools.process import OUTPUT_BYTES, Finished, Limits, Programs
+from callboard.tools.trace import traceparent
 from callboard_contracts import ids, live, subjects, wire
 from callboard_contracts.call import Usage
 from callboard_contracts.guard import Granted
@@ -49,6 +50,11 @@ class ToolContext:
     def idempotency_key(self) -> str:
         """The call's id, under the name that other systems give it."""
         return self.call
+
+    @property
+    def traceparent(self) -> str:
+        """The W3C trace context of the call, for a header of whatever goes on with it elsewhere."""
+        return traceparent(self.grant)
 
     def remaining_s(self) -> float:
         """Return how long the call may still take; not moved by a clock that is set."""

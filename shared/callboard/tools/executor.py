@@ -28,6 +28,7 @@ from callboard.bus import (
 )
 from callboard.bus.micro import Announcement, announce
 from callboard.dead_letters import bury
+from callboard.tasks import Tasks
 from callboard.tools import attempt
 from callboard.tools.attempt import Order, Undecodable
 from callboard.tools.clock import BrokerClock
@@ -98,7 +99,7 @@ class Executor:
         self._pullers: list[Puller] = []
         self._held: dict[asyncio.Task[None], Delivery] = {}
         self._waiting: dict[asyncio.Task[None], None] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks()
 
     async def start(self) -> None:
         """Pull and announce. The durables may be created later, by the registrar.
@@ -107,7 +108,8 @@ class Executor:
         """
         await self._clock.set(self._bus)
         await self._stops.start()
-        self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._clock.keep(self._bus))]
+        self._tasks.spawn(self._beat())
+        self._tasks.spawn(self._clock.keep(self._bus))
         for tool in self._tools:
             room = Room(min(self._concurrency, tool.concurrency or self._concurrency), sharing=self._groups)
             served = _Served(tool, await _announced(self._bus, tool), room, self._limit)
@@ -136,8 +138,7 @@ class Executor:
         for task in tuple(self._held):
             task.cancel()
         await asyncio.gather(*self._held, return_exceptions=True)
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
         await self._stops.stop()
         with contextlib.suppress(BusError):
             await self._bus.flush()

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 import structlog
 
+from callboard.tasks import Tasks
 from callboard.tools.errors import ToolError
 
 log = structlog.get_logger()
@@ -71,7 +72,7 @@ class Programs:
 
     def __init__(self, call: str) -> None:
         self._call = call
-        self._running: dict[asyncio.Task[Finished], None] = {}
+        self._running = Tasks()
         self._closed = False
 
     async def run(
@@ -91,11 +92,8 @@ class Programs:
         if self._closed:
             raise ToolError(f"the call is over: {argv[0]} was not started")
         work = _run(list(argv), input_, _environment(self._call, env), cwd, limits, keep)
-        task = asyncio.get_running_loop().create_task(work)
-        self._running[task] = None
-        task.add_done_callback(lambda done: self._running.pop(done, None))
         try:
-            return await task
+            return await self._running.spawn(work)
         except asyncio.CancelledError:
             if self._closed:  # whoever waits here is a thread that the call has left behind
                 raise ToolError(f"the call is over: {argv[0]} was stopped") from None
@@ -104,10 +102,8 @@ class Programs:
     async def close(self) -> None:
         """End all of them, with all that they started."""
         self._closed = True
-        for task in tuple(self._running):
-            task.cancel()
         if self._running:
-            await _to_the_end(asyncio.wait(tuple(self._running)))
+            await _to_the_end(self._running.stop())
 
 
 def _environment(call: str, given: Mapping[str, str]) -> dict[str, str]:

@@ -7,12 +7,13 @@ heard is found out by asking the planner when a call is delivered again, or was 
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Literal
 
 import structlog
 
 from callboard.bus import Bus, BusError, Delivery
+from callboard.tasks import Tasks
 from callboard.tools import once
 from callboard.tools.clock import BrokerClock
 from callboard_contracts import guard, ids, journal, subjects, wire
@@ -70,7 +71,7 @@ class Stops:
         self._held: dict[tuple[str, str], Told] = {}
         self._cancelled: dict[tuple[str, str], None] = {}
         self._leave: Callable[[], Any] | None = None
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._tasks = Tasks()
 
     async def start(self) -> None:
         """Listen. What is cancelled after this is heard.
@@ -80,13 +81,11 @@ class Stops:
         self._leave = await self._bus.subscribe(CANCELLATIONS, self._on_record)
         self._bus.on_reconnect.append(self._on_reconnect)
         self._on_reconnect()
-        self._spawn(self._look())
+        self._tasks.spawn(self._look())
 
     async def stop(self) -> None:
         """Listen no more."""
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
         if self._on_reconnect in self._bus.on_reconnect:
             self._bus.on_reconnect.remove(self._on_reconnect)
         if self._leave is not None:
@@ -104,7 +103,7 @@ class Stops:
         """Hold a call no more."""
         del self._held[(told.tenant, told.call)]
         if told.leave is not None:
-            self._spawn(_quietly(told.leave))
+            self._tasks.spawn(_quietly(told.leave))
 
     def _on_reconnect(self) -> None:
         self.since_ms = self._clock.now_ms()
@@ -139,7 +138,7 @@ class Stops:
             for told in self._held.values():
                 if told.leave is None and told.since is not None and told.since <= before:
                     told.leave = _nothing
-                    self._spawn(self._heed_end(told))
+                    self._tasks.spawn(self._heed_end(told))
 
     async def _heed_end(self, told: Told) -> None:
         """Listen for the end of a call's run, then ask whether it is waited for: it may have ended before."""
@@ -152,11 +151,6 @@ class Stops:
                 told.tell("ended")
         except BusError as error:
             log.debug("run's end not heeded", call=told.call, detail=str(error))
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks[task] = None
-        task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
 
 def _nothing() -> None:

@@ -28,6 +28,7 @@ class Tool:
     """One tool: what it is, and the handler that runs its calls. Calling it calls the function, as in a test.
 
     :param concurrency: how many calls a process runs at once, when that is fewer than the executor's own number.
+    :param idempotent: a call that is run again, under the same id, changes nothing more.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class Tool:
         *,
         function: Callable[..., Any] | None = None,
         concurrency: int | None = None,
+        idempotent: bool = False,
     ) -> None:
         self.spec = spec
         self.handler = handler
         self.function = function
         self.concurrency = concurrency
+        self.idempotent = idempotent
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function that this tool was made of."""
@@ -67,6 +70,7 @@ def tool(
     tags: tuple[str, ...] = (),
     hidden: bool = False,
     concurrency: int | None = None,
+    idempotent: bool = False,
     process: bool = False,
     memory_mb: int | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
@@ -75,6 +79,7 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Tool 
 
     :param name: default: the function's name. :param effect: what running it twice would mean.
     :param price_usd: the most that one call can cost. :param timeout_s: how long one call may take.
+    :param idempotent: it keeps to the call's id, so that one that was broken off is run again instead of given up.
     :param process: each call runs in a fresh process, which can be stopped whatever it does; see `apart`.
     :param memory_mb: what that process may take beyond what it starts with (not on macOS).
     :raises CallboardError: `invalid_tool`, with what is wrong.
@@ -89,6 +94,7 @@ def _tool(
     description: str = "",
     price_usd: float | str = 0,
     concurrency: int | None = None,
+    idempotent: bool = False,
     process: bool = False,
     memory_mb: int | None = None,
     **options: Any,
@@ -111,7 +117,7 @@ def _tool(
     if memory_mb is not None and not (process and memory_mb > 0):
         raise CallboardError("invalid_tool", f"{name}: memory_mb is a positive number, and only with process=True")
     handler = apart.handler(function, found, memory_mb) if process else _handler(function, found)
-    return Tool(spec, handler, function=function, concurrency=concurrency)
+    return Tool(spec, handler, function=function, concurrency=concurrency, idempotent=idempotent)
 
 
 def _check(spec: Spec, concurrency: int | None) -> None:

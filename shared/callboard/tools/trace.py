@@ -1,4 +1,4 @@
-"""Spans of calls, by OpenTelemetry's GenAI conventions: the one place that knows their names."""
+"""The trace of a call while its tool runs. The call's own span is made of records by the ledger, and by nobody else."""
 
 import contextlib
 import sys
@@ -7,26 +7,32 @@ from collections.abc import Iterator
 from callboard_contracts import ids, wire
 from callboard_contracts.guard import Granted
 
-_SDK = "opentelemetry.sdk.trace"
+_API = "opentelemetry.trace"
+
+
+def traceparent(granted: Granted) -> str:
+    """Return the W3C trace context of a call: whatever goes on with it happens within the call's span."""
+    call = granted.call.id
+    came = granted.traceparent.split("-")
+    trace, flags = (came[1], came[3]) if len(came) > 3 else (ids.trace_id(ids.tree_of(call)), "01")
+    return f"00-{trace}-{ids.span_id(call)}-{flags[:2]}"
 
 
 @contextlib.contextmanager
-def tool_span(tool: str, granted: Granted) -> Iterator[None]:
-    """Continue the trace of a goal while a tool runs. Where no SDK is loaded it costs nothing and does nothing."""
-    if _SDK not in sys.modules and not granted.traceparent:
+def within(parent: Granted | str) -> Iterator[None]:
+    """Let spans that are made meanwhile be children of a call's, or of a trace context's.
+
+    It costs nothing where nobody makes spans.
+    """
+    if _API not in sys.modules:
         yield
         return
-    from opentelemetry import trace
+    from opentelemetry import context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    call = granted.call.id
-    parent = TraceContextTextMapPropagator().extract({wire.TRACE: granted.traceparent or _own(call)})
-    attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool, "gen_ai.tool.call.id": call}
-    tracer = trace.get_tracer("callboard.tools")
-    with tracer.start_as_current_span(f"execute_tool {tool}", parent, trace.SpanKind.INTERNAL, attributes):
+    said = parent if isinstance(parent, str) else traceparent(parent)
+    token = context.attach(TraceContextTextMapPropagator().extract({wire.TRACE: said}))
+    try:
         yield
-
-
-def _own(call: str) -> str:
-    """Return the context of a goal that came without one: it follows from the ids."""
-    return f"00-{ids.trace_id(ids.tree_of(call))}-{ids.span_id(call)}-01"
+    finally:
+        context.detach(token)

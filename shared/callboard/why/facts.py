@@ -7,8 +7,8 @@ import msgspec
 from callboard_contracts.dead import Letter
 from callboard_contracts.journal import Event
 
-Lane = Literal["goals", "planner", "guard"]
-"""The queues of the core: goals, inputs of runs, inputs of trees."""
+Lane = Literal["goals", "planner", "guard", "approval"]
+"""The queues of the core: goals, inputs of runs, inputs of trees, inputs of requests to people."""
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +73,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """By tool: why the registry does not admit it."""
     granted_at: dict[str, int] = {}
     """By call: the sequence of the message that its executors pull."""
+    people: dict[str, tuple[Stored, ...]] = {}
+    """By call that waits for people: the records of the request, oldest first; none: nobody was asked yet."""
     letters: tuple[Letter, ...] = ()
     """Dead letters that concern the run."""
     children: dict[str, "Facts"] = {}

@@ -1,11 +1,12 @@
 """A run and its tree as far as waiting is concerned: small folds of their last records. Pure."""
 
 from collections.abc import Iterable
+from typing import assert_never
 
 import msgspec
 
 from callboard.why.facts import Stored
-from callboard_contracts import guard, ids, run
+from callboard_contracts import approval, guard, ids, run
 from callboard_contracts.call import Call
 
 
@@ -32,6 +33,17 @@ class Own(msgspec.Struct, frozen=True, kw_only=True):
     """Calls of the last turn that were not allowed."""
     last_ms: int = 0
 
+    def status(self, *, paused: bool = False) -> str:
+        """Return how the run stands: `queued`, `running`, `paused`, or how it ended.
+
+        :param paused: the guard says that the run or one above it is paused, of which it may not have heard.
+        """
+        if self.ended is not None:
+            return self.ended.status if isinstance(self.ended, run.Ended) else "refused"
+        if paused or self.paused is not None:
+            return "paused"
+        return "running" if self.begun else "queued"
+
 
 class Paused(msgspec.Struct, frozen=True):
     """A pause that is in force."""
@@ -51,6 +63,8 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
     """Call → when."""
     held: dict[str, int] = {}
     """Call → when."""
+    asked: dict[str, tuple[approval.Request, int]] = {}
+    """Call → what people must decide about it, and when they were asked."""
     paused: dict[str, Paused] = {}
     cancelled: dict[str, tuple[guard.Cancelled, int]] = {}
     closing: dict[str, guard.Closing] = {}
@@ -116,14 +130,8 @@ def tree(records: Iterable[Stored]) -> Tree:
 def _tree(state: Tree, record: Stored, event: object) -> Tree:
     at = record.time_ms
     match event:
-        case guard.Granted():
-            held = {call: since for call, since in state.held.items() if call != event.call.id}
-            granted = state.granted | {event.call.id: (event, at, record.seq)}
-            return msgspec.structs.replace(state, granted=granted, held=held)
-        case guard.Refused():
-            return msgspec.structs.replace(state, refused=state.refused | {event.call: at})
-        case guard.Held():
-            return msgspec.structs.replace(state, held=state.held | dict.fromkeys(event.calls, at))
+        case guard.Granted() | guard.Refused() | guard.Held() | guard.Answered() | guard.Withdrawn():
+            return _call(state, record, event)
         case guard.Paused():
             pause = Paused(event.run, at, event.reason, event.principal)
             return msgspec.structs.replace(state, paused=state.paused | {event.run: pause})
@@ -138,3 +146,35 @@ def _tree(state: Tree, record: Stored, event: object) -> Tree:
             return msgspec.structs.replace(state, closed=state.closed | {event.run})
         case _:  # openings, settlements, steering and timers hold nothing up
             return state
+
+
+def _call(
+    state: Tree, record: Stored, event: guard.Granted | guard.Refused | guard.Held | guard.Answered | guard.Withdrawn
+) -> Tree:
+    at = record.time_ms
+    match event:
+        case guard.Granted():
+            granted = state.granted | {event.call.id: (event, at, record.seq)}
+            return msgspec.structs.replace(_free(state, event.call.id), granted=granted)
+        case guard.Refused():
+            return msgspec.structs.replace(_free(state, event.call), refused=state.refused | {event.call: at})
+        case guard.Answered():
+            return _free(state, event.call)
+        case guard.Withdrawn():
+            return _free(state, *event.calls)
+        case guard.Held() if event.requests:
+            asked = {one.id: (one, at) for one in event.requests}
+            return msgspec.structs.replace(_free(state, *asked), asked=state.asked | asked)
+        case guard.Held():
+            return msgspec.structs.replace(state, held=state.held | dict.fromkeys(event.calls, at))
+        case _:
+            assert_never(event)
+
+
+def _free(state: Tree, *calls: str) -> Tree:
+    """Neither a pause nor a person holds these calls any more."""
+    return msgspec.structs.replace(
+        state,
+        held={call: at for call, at in state.held.items() if call not in calls},
+        asked={call: one for call, one in state.asked.items() if call not in calls},
+    )

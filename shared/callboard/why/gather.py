@@ -70,6 +70,7 @@ async def gather(edge: Edge, name: str, known: Registered) -> Facts:
             known=frozenset(known.tools),
             problems={tool: entry.problem for tool, entry in known.tools.items() if not entry.admitted},
             granted_at=await _granted_at(edge, whole, own),
+            people=await _people(edge, whole, own),
             letters=tuple(letter for letter in letters if _about(letter, one)),
             children={call: facts[call] for call in own.open if call in facts},
         )
@@ -97,13 +98,9 @@ async def last_records(edge: Edge, name: str) -> tuple[Stored, ...]:
     found: list[Stored] = []
     async for record in backwards(edge, address):
         found.append(record)
-        if any(_asks_model(event) or isinstance(event, run.Ended | run.Refused) for event in record.events):
+        if any(run.asks_model(event) or isinstance(event, run.Ended | run.Refused) for event in record.events):
             break
     return tuple(reversed(found))
-
-
-def _asks_model(event: object) -> bool:
-    return isinstance(event, run.Called) and any(call.tool == names.MODEL for call in event.calls)
 
 
 async def guards(
@@ -164,11 +161,8 @@ async def backwards(edge: Edge, address: subjects.Address) -> AsyncIterator[Stor
 
     :raises BusError: the broker does not answer.
     """
-    stream = edge.stream(address.run)
-    found = await reader.last(edge.bus, stream, address.fence)
-    while found is not None:
+    async for found in reader.backwards(edge.bus, edge.stream(address.run), address.fence):
         yield _stored(found)
-        found = await reader.get(edge.bus, stream, found.prev) if found.prev else None
 
 
 async def _came(edge: Edge, name: str, own: fold.Own) -> tuple[Came, ...]:
@@ -211,6 +205,16 @@ async def _granted_at(edge: Edge, tree: fold.Tree, own: fold.Own) -> dict[str, i
     return found
 
 
+async def _people(edge: Edge, tree: fold.Tree, own: fold.Own) -> dict[str, tuple[Stored, ...]]:
+    """Return the records of the requests about open calls."""
+    found: dict[str, tuple[Stored, ...]] = {}
+    for call in own.open:
+        if call in tree.asked:
+            where = subjects.Address.of_request(edge.tenant, call)
+            found[call] = tuple(reversed([record async for record in backwards(edge, where)]))
+    return found
+
+
 async def _queues(edge: Edge, name: str, tools: Iterable[str]) -> dict[str, Durable]:
     found = {tool: await _durable(edge.bus, edge.stream(name), names.durable(tool)) for tool in tools}
     return {tool: durable for tool, durable in found.items() if durable is not None}
@@ -219,6 +223,7 @@ async def _queues(edge: Edge, name: str, tools: Iterable[str]) -> dict[str, Dura
 async def _lanes(edge: Edge, name: str) -> dict[str, Durable]:
     stream = edge.stream(name)
     where = {"goals": (layout.GOALS, "planner"), "planner": (stream, "planner"), "guard": (stream, "guard")}
+    where |= {"approval": (stream, "approval")}
     found = {lane: await _durable(edge.bus, *at) for lane, at in where.items()}
     return {lane: durable for lane, durable in found.items() if durable is not None}
 

@@ -1,41 +1,14 @@
 """What a run waits for, as a chain: the run itself, then each sub-agent that it waits for, down to the leaves. Pure."""
 
 from collections.abc import Iterator
-from typing import Final, Literal
-
-import msgspec
+from typing import Final
 
 from callboard.why import calls, fold
 from callboard.why.facts import Facts
+from callboard.why.reason import Reason
 from callboard.why.words import at, by, lives
 from callboard_contracts import guard, run
 from callboard_contracts.errors import CATALOGUE
-
-WaitingFor = Literal[
-    "planner", "guard", "executor", "result", "model", "sub_agent", "retry_delay", "resume", "late_results", "operator",
-    "nothing",
-]  # fmt: skip
-"""Who or what has to move next. `nothing`: the run has ended. Later there is more to wait for, such as an approval."""
-
-
-class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """One link of the chain."""
-
-    run: str
-    waiting_for: WaitingFor
-    sentence: str
-    """The whole of it in one plain sentence."""
-    detail: str = ""
-    """What was said of it: a code, a reason, an error."""
-    since_ms: int = 0
-    until_ms: int = 0
-    """When it is over by itself; 0: never."""
-    tool: str = ""
-    call: str = ""
-    executors: int | None = None
-    """How many processes of the tool answered just now; None: it was not asked."""
-    advice: str = ""
-
 
 MOST_CALLS: Final = 32
 """How many open calls of one run are told."""
@@ -71,7 +44,7 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
 def _open(facts: Facts, own: fold.Own, tree: fold.Tree) -> Iterator[Reason]:
     for call in list(own.open)[:MOST_CALLS]:
         told = calls.told(facts, own.open[call], tree)
-        yield Reason(run=facts.run, **msgspec.structs.asdict(told))
+        yield told
         if call in facts.children and told.waiting_for == "sub_agent":
             yield from _reasons(facts.children[call])
     if (left := len(own.open) - MOST_CALLS) > 0:
@@ -158,7 +131,7 @@ def _untaken(facts: Facts, own: fold.Own) -> Reason:
 def _ended(facts: Facts, own: fold.Own, tree: fold.Tree) -> Iterator[Reason]:
     ended = own.ended
     code = ended.code if ended is not None else ""
-    status = ended.status if isinstance(ended, run.Ended) else "refused"
+    status = own.status()
     said = ended.reason if isinstance(ended, run.Ended) else ended.message if ended is not None else ""
     entry = CATALOGUE.get(code)
     because = f", {code}" + (f": {said}" if said else "") if code and code != status else f": {said}" if said else ""

@@ -1,6 +1,6 @@
 """Builders for a run's records as the models service reads them, and a catalogue with one model behind a server."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 import msgspec
@@ -123,6 +123,17 @@ def prompt(contract: dict[str, Any] | None = None, timeout_s: float = 5.0, **mor
     return Prompt(
         model="fake", messages=more.pop("messages", said), contract=contract or OBJECT, timeout_s=timeout_s, **more
     )
+
+
+def assert_every_ask_has_its_result_right_behind_it(messages: Iterable[Message]) -> None:
+    waiting: list[str] = []
+    for message in messages:
+        if waiting:
+            assert (message.role, message.tool_call_id) == ("tool", waiting.pop(0))
+            continue
+        assert message.role != "tool"
+        waiting = [asked.id for asked in message.asks]
+    assert not waiting
 
 
 def job(story: Story, timeout_s: float = 5.0, **request: Any) -> Job:

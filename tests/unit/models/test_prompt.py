@@ -61,14 +61,7 @@ def test_every_ask_has_its_result_right_behind_it(story: Story, window: int) -> 
         messages = build(story, window)
     except ProviderError:
         return
-    waiting: list[str] = []
-    for message in messages:
-        if waiting:
-            assert (message.role, message.tool_call_id) == ("tool", waiting.pop(0))
-            continue
-        assert message.role != "tool"
-        waiting = [asked.id for asked in message.asks]
-    assert not waiting
+    kit.assert_every_ask_has_its_result_right_behind_it(messages)
 
 
 @given(stories())

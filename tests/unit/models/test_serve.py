@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,12 +10,11 @@ import pytest
 from callboard.actor import violations
 from callboard.bus import Bus
 from callboard.bus.registry import Registry
-from callboard.service import Context
-from callboard.settings import Settings
 from callboard.testing.openai_server import OpenAIServer, Say
 from callboard.tools.context import ToolContext
 from callboard.tools.errors import ToolError
 from callboard_contracts import call, goal, guard, ids, model, names
+from callboard_services.models.gather import Gatherer
 from callboard_services.models.serve import _Models
 from tests.unit.models import kit
 from tests.unit.models.written import GROUPS, LOOK, Written, provisioned
@@ -33,10 +31,9 @@ async def bus(fresh_broker: str) -> AsyncIterator[Bus]:
         yield bus
 
 
-def _models(bus: Bus, url: str, data: Path) -> _Models:
+def _models(bus: Bus, url: str) -> _Models:
     """The handler of a process that has just begun."""
-    context = Context(bus=bus, settings=Settings(data=data), groups=GROUPS)
-    return _Models(context, Registry(bus), kit.catalogue(url))
+    return _Models(Gatherer(bus, GROUPS, Registry(bus), kit.catalogue(url)))
 
 
 def _granted(bus: Bus, one: Written, attempt: int = 1) -> ToolContext:
@@ -57,27 +54,25 @@ def test_a_request_may_leave_out_its_type_and_nothing_else() -> None:
     assert violations(schema, {"type": "model.answer.v1", "model": ""})
 
 
-async def test_another_process_asks_the_same_and_charges_once(bus: Bus, tenant: str, tmp_path: Path) -> None:
+async def test_another_process_asks_the_same_and_charges_once(bus: Bus, tenant: str) -> None:
     one = await _begun(bus, tenant)
     await one.rounds(3)
     async with OpenAIServer(Say(text="{}", usage=None), Say(text="{}", usage=None)) as server:
         used = []
         for attempt in (1, 2):
             context = _granted(bus, one, attempt)
-            assert (await _models(bus, server.url, tmp_path).handle(context, REQUEST)).output == {}
+            assert (await _models(bus, server.url).handle(context, REQUEST)).output == {}
             used.append(context.used)
     assert server.requests[0] == server.requests[1]
     assert used[0] is not None
     assert [(one.input_tokens, one.output_tokens, one.estimated) for one in used if one] == [(700, 50, True)] * 2
 
 
-async def test_a_question_that_is_broken_off_is_charged_as_it_was_reserved(
-    bus: Bus, tenant: str, tmp_path: Path
-) -> None:
+async def test_a_question_that_is_broken_off_is_charged_as_it_was_reserved(bus: Bus, tenant: str) -> None:
     one = await _begun(bus, tenant)
     async with OpenAIServer(Say(text="{}", pause_s=30)) as server:
         context = _granted(bus, one)
-        work = asyncio.create_task(_models(bus, server.url, tmp_path).handle(context, REQUEST))
+        work = asyncio.create_task(_models(bus, server.url).handle(context, REQUEST))
         async with asyncio.timeout(10):
             while not server.requests:  # noqa: ASYNC110 - the server tells by being asked
                 await asyncio.sleep(0.01)
@@ -87,26 +82,24 @@ async def test_a_question_that_is_broken_off_is_charged_as_it_was_reserved(
     assert (context.used.input_tokens, context.used.output_tokens, context.used.estimated) == (700, 50, True)
 
 
-async def test_a_grounded_answer_is_looked_up_in_the_whole_run(bus: Bus, tenant: str, tmp_path: Path) -> None:
+async def test_a_grounded_answer_is_looked_up_in_the_whole_run(bus: Bus, tenant: str) -> None:
     one = await Written(bus, tenant, ids.ulid(time.time_ns() // 1_000_000, bytes(10))).begin(grounded=True)
     await one.answer(LOOK)
     await one.result("They met in Turin.")
     await one.rounds(400, 1000)
     said = Say(calls=(("finish", '{"output": {"city": "Turin", "country": "France"}}'),))
     async with OpenAIServer(said) as server:
-        answer = await _models(bus, server.url, tmp_path).handle(_granted(bus, one), REQUEST)
+        answer = await _models(bus, server.url).handle(_granted(bus, one), REQUEST)
     assert "earlier steps are left out" in str(server.requests[0]["messages"][1]["content"])
     assert answer.ungrounded == ("/country",)
 
 
-async def test_a_retry_of_what_is_not_that_run_fails_as_internal_and_asks_nobody(
-    bus: Bus, tenant: str, tmp_path: Path
-) -> None:
+async def test_a_retry_of_what_is_not_that_run_fails_as_internal_and_asks_nobody(bus: Bus, tenant: str) -> None:
     other = await _begun(bus, tenant)
     await other.rounds(1)
     retry = goal.Retry(of=ids.ulid(1, bytes(10)), turn=2, seq=other.turns[2].seq)
     one = await _begun(bus, tenant, retry=retry)
     async with OpenAIServer(Say(text="{}")) as server:
         with pytest.raises(ToolError, match="cannot be read back") as caught:
-            await _models(bus, server.url, tmp_path).handle(_granted(bus, one), REQUEST)
+            await _models(bus, server.url).handle(_granted(bus, one), REQUEST)
     assert (caught.value.code, caught.value.retryable, server.requests) == ("internal", False, [])

@@ -57,14 +57,7 @@ def test_every_ask_has_its_result_right_behind_it_whatever_a_person_did(story: S
         messages = build(story, window)
     except ProviderError:
         return
-    waiting: list[str] = []
-    for message in messages:
-        if waiting:
-            assert (message.role, message.tool_call_id) == ("tool", waiting.pop(0))
-            continue
-        assert message.role != "tool"
-        waiting = [asked.id for asked in message.asks]
-    assert not waiting
+    kit.assert_every_ask_has_its_result_right_behind_it(messages)
     assert tokens.of_messages(messages) + tokens.of_offer((kit.spec(),), story.first.contract) <= window
 
 

@@ -48,8 +48,8 @@ async def _begun(bus: Bus, tenant: str, **more: Any) -> Written:
     return await Written(bus, tenant, new()).begin(**more)
 
 
-def _read(bus: Bus, one: Written, most: int = EVERYTHING, source: int = 0) -> Any:
-    return Transcripts(bus, GROUPS).read(one.address, source or one.asked[-1], most)
+def _read(bus: Bus, one: Written, most: int = EVERYTHING, source: int = 0, summary: int = 0) -> Any:
+    return Transcripts(bus, GROUPS).read(one.address, source or one.asked[-1], most, summary)
 
 
 async def _outputs(bus: Bus, one: Written) -> list[Any]:
@@ -197,6 +197,77 @@ async def test_of_a_record_with_several_turns_only_the_good_ones_count(bus: Bus,
     again = await _retried(bus, tenant, old, turn=1)
     entries = await _read(bus, again)
     assert (history.answered(entries), shown(entries), await _outputs(bus, again)) == (1, [], [])
+
+
+@pytest.mark.parametrize("notes", [0, 1, 2])
+@pytest.mark.parametrize("later", [0, 1, 7, 20])
+async def test_where_a_summary_stands_nothing_that_it_covers_is_read(
+    bus: Bus, tenant: str, later: int, notes: int
+) -> None:
+    one = await _begun(bus, tenant)
+    for _ in range(notes):  # so that snapshots are taken at each point of a turn
+        await one.note(run.Noted(text="x"))
+    await one.rounds(6)
+    summary = await one.sum_up(through=one.asked[4], answers=4)
+    await one.rounds(later)
+    for most in (EVERYTHING, 700, 1):
+        entries = await _read(bus, one, most, summary=summary)
+        assert history.answered(entries) == len(one.asked) - 1
+        assert entries[0].standing is not None
+        assert (entries[0].standing.seq, entries[0].standing.summary.text) == (summary, "notes")
+    assert shown(await _read(bus, one, summary=summary)) == ["4", "5", "z", *map(str, range(later))]
+    assert history.answered(await _read(bus, one)) == len(one.asked) - 1
+
+
+async def test_a_run_with_a_summary_is_read_at_the_same_cost_however_long_it_is(
+    bus: Bus, journals: str, tenant: str
+) -> None:
+    one = await _begun(bus, tenant)
+    async with await Bus.connect(journals, name="test") as other:
+        gets, cold = await Gets(other).start(), []
+        for rounds in (20, 200):
+            await one.rounds(rounds, 500)
+            summary = await one.sum_up(through=one.asked[-4], answers=len(one.asked) - 4)
+            await gets.since()
+            await _read(bus, one, summary=summary)
+            cold.append(await gets.since())
+    assert cold[1] <= cold[0] + 16
+
+
+async def test_a_run_that_takes_up_one_that_was_summed_up_begins_with_the_summary(bus: Bus, tenant: str) -> None:
+    old = await _begun(bus, tenant)
+    await old.rounds(8)
+    summary = await old.sum_up(through=old.asked[6], answers=6)
+    await old.rounds(1, 2)
+    last = max(old.turns)
+    retry = msgspec.structs.replace(old.turns[last], summary=summary)
+    again = await _begun(bus, tenant, retry=retry)
+    await again.rounds(1, 3)
+    entries = await _read(bus, again)
+    assert shown(entries) == ["6", "7", "z", "0xx", "0xxx"]
+    assert history.answered(entries) == len(old.asked)
+    assert entries[0].standing is not None
+
+
+async def test_a_summary_may_end_within_the_run_that_is_taken_up(bus: Bus, tenant: str) -> None:
+    old = await _begun(bus, tenant)
+    await old.rounds(8)
+    again = await _begun(bus, tenant, retry=old.turns[max(old.turns)])
+    summary = await again.sum_up(through=old.asked[6], answers=6, of=old.address.run)
+    entries = await _read(bus, again, summary=summary)
+    assert shown(entries) == ["6", "7", "z"]
+    assert [entry.run for entry in entries if shown((entry,)) == ["7"]] == [old.address.run]
+    assert history.answered(entries) == 8 + 1
+
+
+async def test_what_is_no_summary_of_this_run_is_never_read_as_one(bus: Bus, tenant: str) -> None:
+    one, other = [await Written(bus, tenant, _of_one_journal()).begin() for _ in range(2)]
+    theirs = await other.sum_up(through=1, answers=1)
+    await one.answer(LOOK)
+    await one.result("x")
+    for seq in (theirs, one.asked[-1], one.asked[-1] - 1, 1_000_000):
+        with pytest.raises(LookupError):
+            await _read(bus, one, summary=seq)
 
 
 async def test_a_chain_of_runs_is_followed_and_bounded(bus: Bus, tenant: str) -> None:

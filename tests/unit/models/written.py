@@ -67,6 +67,19 @@ class Written:
             await self.answer(LOOK)
             await self.result(f"{at}" + "x" * size)
 
+    async def sum_up(self, through: int, answers: int, of: str = "") -> int:
+        """The model asks for a tool, which answers; then all up to a record is summed up. Returns that result."""
+        await self.answer(LOOK)
+        done = await self._took(call.Completed(call=self._open[0], output="z"), "files.read")
+        wanted = call.Call(id=self._id(0), tool=names.MODEL, arguments={"summarise": True})
+        await self._append(done, run.Called(turn=self._turn + 1, at_ms=1, calls=(wanted,)))
+        made = model.Summary(text="notes", through=through, answers=answers, of=of)
+        result = call.Completed(call=wanted.id, output=msgspec.to_builtins(made))
+        (taken,) = (await self._took(result, names.MODEL)).results
+        taken = msgspec.structs.replace(taken, context_tokens=500)
+        await self._append(run.Took(results=(taken,)), self.question())
+        return taken.seq
+
     async def note(self, *events: run.Event) -> None:
         """Record anything else."""
         await self._append(*events)
@@ -102,7 +115,8 @@ class Written:
         self._held = written.stored(ack.seq)
         if isinstance(events[0], run.Took):
             self.turns[turn] = goal.Retry(of=self.address.run, turn=turn, seq=self._held.seq)
-        if any(made.tool == names.MODEL for one in events if isinstance(one, run.Called) for made in one.calls):
+        asks = [one for one in events if isinstance(one, run.Called) and run.asks_model(one)]
+        if any(not any(map(run.summarises, one.calls)) for one in asks):
             self.asked.append(self._held.seq)
 
 

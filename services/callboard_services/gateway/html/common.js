@@ -28,6 +28,20 @@ const brief = (value) => {
   return text === undefined ? "" : text.length > 160 ? text.slice(0, 160) + "…" : text;
 };
 
+const ago = (ms) => {
+  const passed = Date.now() - ms;
+  if (passed < 60000) return "just now";
+  if (passed < 3600000) return Math.floor(passed / 60000) + " min ago";
+  if (passed < 86400000) return Math.floor(passed / 3600000) + " h ago";
+  return new Date(ms).toLocaleDateString();
+};
+const left = (ms) => {
+  const days = (ms - Date.now()) / 86400000;
+  return days <= 0 ? "now" : "in " + (days > 2 ? Math.round(days) + " days" : lasted(days * 86400000));
+};
+// Whatever does not print, or turns the writing around, is shown as its code: nothing that would run is hidden.
+const clear = (text) => String(text).replace(/(?![\n ])[\p{C}\p{Zl}\p{Zp}\p{Zs}]/gu, (letter) => "\\u{" + letter.codePointAt(0).toString(16) + "}");
+
 function tell(problem) {
   at("problem").textContent = problem;
   at("problem").hidden = !problem;

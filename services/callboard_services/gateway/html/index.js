@@ -3,14 +3,6 @@ let status = "all";
 let older = [];
 let next = null;
 
-const started = (ms) => {
-  const ago = Date.now() - ms;
-  if (ago < 60000) return "just now";
-  if (ago < 3600000) return Math.floor(ago / 60000) + " min ago";
-  if (ago < 86400000) return Math.floor(ago / 3600000) + " h ago";
-  return new Date(ms).toLocaleDateString();
-};
-
 function row(run) {
   const link = el("a", "", run.objective || (run.skill ? "Skill " + run.skill : run.run));
   link.href = "/runs/" + encodeURIComponent(run.run);
@@ -24,7 +16,7 @@ function row(run) {
     el("td", "n", count(run.calls)),
     el("td", "n", usd(run.tree_cost_micro_usd) + (run.unpriced ? " +?" : "")),
     el("td", "n", lasted((run.ended_ms || Date.now()) - run.accepted_ms)),
-    el("td", "n quiet", started(run.accepted_ms)),
+    el("td", "n quiet", ago(run.accepted_ms)),
   ];
   return el("tr", "", ...cells);
 }

@@ -55,6 +55,7 @@ function outputOf(taken) {
 }
 
 function answerBrief(output) {
+  if (output && output.type === "model.summary.v1") return "the first " + output.answers + " turns summed up: " + brief(output.text);
   if (!output || output.type !== "model.answer.v1") return brief(output);
   const asks = (output.asks || []).map((ask) => ask.tool + " " + brief(ask.arguments));
   if (asks.length) return [output.text, "→ " + asks.join(", ")].filter(Boolean).join(" ");
@@ -92,7 +93,7 @@ const EVENTS = {
       box.brief.textContent = call.tool === "model" ? "" : brief(call.arguments);
       if (call.arguments) part(box, "Arguments", shown(call.arguments));
       totals.calls += 1;
-      totals.turns += call.tool === "model" && call.id.startsWith(ROOT + "-") && call.id.split("-").length === ROOT.split("-").length + 2;
+      totals.turns += call.tool === "model" && !(call.arguments || {}).summarise && call.id.startsWith(ROOT + "-") && call.id.split("-").length === ROOT.split("-").length + 2;
     }
   },
   "guard.granted.v1": (event) => mark(callBox(event.call.id, event.call.tool), "granted"),
@@ -103,6 +104,15 @@ const EVENTS = {
     part(box, event.code, event.message);
   },
   "run.took.v1": (event) => event.results.forEach(took),
+  "approval.requested.v1": (event) => waits(event.request),
+  "approval.voted.v1"(event, data) {
+    if (event.vote === "edit" || event.vote === "delegate") part(callBox(data.run), "Vote", event.principal + ": " + event.vote + (event.to ? " to " + event.to : ""));
+  },
+  "approval.decided.v1"(event, data) {
+    const by = event.by && event.by.length ? " by " + event.by.join(", ") : "";
+    mark(callBox(data.run), event.outcome);
+    part(callBox(data.run), "Decision", event.outcome + by + (event.reason ? ": " + event.reason : ""));
+  },
   "run.noted.v1": (event, data) => runBox(data.run).node.append(el("p", "note ending", event.text)),
   "run.deferred.v1": (event, data) => runBox(data.run).node.append(el("p", "note ending", "Waits: " + (event.message || event.code))),
   "run.paused.v1": (event, data) => said(event, data, "Paused", event.reason, "paused"),
@@ -112,6 +122,15 @@ const EVENTS = {
   "run.refused.v1": (event, data) => ended({ status: "refused", reason: event.message, code: event.code }, data),
   "run.ended.v1": (event, data) => ended(event, data),
 };
+
+// A person must decide about a call, which then says so and leads to where that is done.
+function waits(request) {
+  const box = callBox(request.id, request.tool);
+  const link = el("a", "", "a person must decide");
+  link.href = "/approvals/" + encodeURIComponent(request.id);
+  mark(box, "waits");
+  box.brief.replaceChildren(link, " " + brief(request.rule.reason || (request.arguments || {}).question || ""));
+}
 
 // What a person said to the run, and the status that it has from then on.
 function said(event, data, what, text, status) {
@@ -126,7 +145,7 @@ function head(event, data) {
   document.title = at("objective").textContent + " · Callboard";
   const words = [goal.objective && event.skill ? "skill " + event.skill : "", event.model, goal.principal ? "by " + goal.principal : ""];
   const labels = Object.entries(goal.labels || {}).map(([name, value]) => name + ": " + value);
-  if (goal.retry) words.push("takes up " + goal.retry.of + " after turn " + (goal.retry.turn || 0));
+  if (goal.retry) words.push("takes up " + (goal.retry.turn ? "" : "anew what was ") + goal.retry.of);
   at("about").replaceChildren(el("span", "id", ROOT), " · " + [...words, ...labels].filter(Boolean).join(" · "));
   totals.start = Date.parse(data.time);
   const limits = goal.limits || {};

@@ -81,6 +81,7 @@ def _folded(messages: list[Message], ours: set[index.Tree]) -> Rows:
             _fold_one(rows, message)
     for row in rows.runs.values():
         row["archived"] = 1
+    rows.spent.clear()  # long ago, and a file may be folded twice
     return rows
 
 

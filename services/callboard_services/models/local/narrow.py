@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from callboard_contracts import model, tool
+from callboard_contracts import model, names, tool
 from callboard_services.models.local import history, prompts, router, schemas, words
 from callboard_services.models.local.history import Seen, State, texts
 from callboard_services.models.local.retrieve import Record, Retriever, Similarity, flat_records
@@ -54,7 +54,7 @@ class Narrow:
     def step(self, prompt: Prompt) -> model.Answer:
         """Return the next step: calls, an output, or an honest end."""
         state = history.read(prompt)
-        prompt = msgspec.structs.replace(prompt, tools=tuple(one for one in prompt.tools if one.effect in HARMLESS))
+        prompt = msgspec.structs.replace(prompt, tools=tuple(one for one in prompt.tools if _may_use(one)))
         for spec in router.sources(prompt.tools):
             if not any(one.tool == spec.name for one in state.seen):
                 return _ask(spec, {})
@@ -132,6 +132,11 @@ def _options(goal: str, tried: list[Seen]) -> list[str]:
 
 def _ask(spec: tool.Spec, arguments: dict[str, Any]) -> model.Answer:
     return model.Answer(asks=(model.Ask(tool=spec.name, arguments=arguments),))
+
+
+def _may_use(spec: tool.Spec) -> bool:
+    """It neither changes anything nor troubles people: it cannot tell what only a person knows."""
+    return spec.effect in HARMLESS and spec.name != names.ASK
 
 
 def _give_up(why: str) -> model.Answer:

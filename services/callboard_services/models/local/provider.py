@@ -12,12 +12,13 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from callboard.embed import Embedder
 from callboard_contracts import model
 from callboard_contracts.errors import CallboardError
+from callboard_services.models import extract
 from callboard_services.models.errors import ProviderError
 from callboard_services.models.local import engine, schemas
 from callboard_services.models.local.direct import Direct
-from callboard_services.models.local.embed import Embedder
 from callboard_services.models.local.narrow import Narrow
 from callboard_services.models.local.retrieve import Similarity
 from callboard_services.models.local.weights import Weights
@@ -26,6 +27,13 @@ from callboard_services.models.provider import Emit, Prompt, Reply, Tokens
 NARROW_TOKENS = 4096
 PLAN_TOKENS = 16_384
 """How many tokens a model reads: with a narrowed prompt, and with the whole conversation."""
+
+_NOTES: schemas.Schema = {
+    "type": "object",
+    "properties": {"notes": {"type": "string", "maxLength": extract.MOST_CHARS}},
+    "required": ["notes"],
+    "additionalProperties": False,
+}
 
 
 class Local:
@@ -70,6 +78,8 @@ class Local:
     def _step(self, request: Prompt, writer: "_Writer") -> model.Answer:
         running, near = self._load()
         writer.running = running
+        if request.plain:
+            return model.Answer(finished=True, output=_notes(request, writer if near is None else None))
         step = Direct(writer).step if near is None else Narrow(near, writer).step
         return step(request)
 
@@ -90,6 +100,17 @@ def _load(weights: Weights) -> tuple[engine.Engine, Similarity | None]:
     if weights.plans:
         return engine.Engine(weights.path, context_tokens=PLAN_TOKENS), None
     return engine.Engine(weights.path, context_tokens=NARROW_TOKENS), Embedder().similarity
+
+
+def _notes(request: Prompt, write: "_Writer | None") -> str:
+    """Return notes on a run: the model's where it can write any, else the beginning of each result."""
+    said = [{"role": message.role, "content": message.content} for message in request.messages]
+    try:
+        found = write(said, _NOTES) if write is not None else {}
+    except engine.RefusedError:  # it was cut off
+        found = {}
+    text = found.get("notes") if isinstance(found, dict) else ""
+    return str(text) if text else extract.notes(request)
 
 
 class _Writer:

@@ -11,6 +11,8 @@ from typing import Any
 
 VOCABULARY = Path(__file__).with_name("minilm_vocab.txt")
 MAX_TOKENS = 256
+NAME = "minilm-l6-int8@1"
+DIMENSIONS = 384
 
 
 class Embedder:

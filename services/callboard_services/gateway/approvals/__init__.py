@@ -1,0 +1,1 @@
+"""Requests to people: the list, one of them, and votes."""

@@ -1,0 +1,1 @@
+"""Who did what, proved: bundles of a tree's records that anybody checks without a broker, and the acts they tell."""

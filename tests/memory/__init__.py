@@ -1,0 +1,1 @@
+"""Memory over a real broker and real tables."""
