@@ -165,6 +165,17 @@ def test_a_tree_whose_calls_have_not_answered_closes_when_they_do_and_pays_what_
     assert tree.state.reserved_micro_usd == 0
 
 
+def test_a_tree_closes_with_its_last_sub_agent_when_that_ends_after_the_root() -> None:
+    tree = with_child()
+    asked = model_call(name=CHILD)
+    tree.proposes(asked, name=CHILD)
+    found = tree.reads(run.Ended(status="completed", settled=((CHILD, 0, 0),)))
+    assert [event.calls for event in of_type(found, guard.Closing)] == [(asked.id,)]  # type: ignore[union-attr]
+    found = tree.reads(run.Ended(status="completed", settled=((asked.id, 300, 7),)), name=CHILD)
+    assert [event.run for event in of_type(found, guard.Closed)] == [CHILD, RUN]  # type: ignore[union-attr]
+    assert tree.state.closed
+
+
 def test_a_tree_whose_calls_never_answer_pays_them_in_full_and_closes() -> None:
     tree = TreeOf()
     tree.proposes(model_call())

@@ -52,7 +52,8 @@ def end(state: State, name: str, settled: Sequence[run.Settlement], now_ms: int)
     after = fold(state, found)
     waiting = tuple(owed(after, name))
     if not waiting:
-        return [*found, closed(after, name)]
+        found.append(closed(after, name))
+        return [*found, *_closed_now(fold(after, found[-1:]))]  # what waited for this run alone, such as the root
     until_ms = max(now_ms, *(after.reserved[call].expires_ms for call in waiting)) + GRACE_MS
     closing = guard.Closing(run=name, until_ms=until_ms, calls=waiting)
     return [*found, closing, *armed(fold(after, [closing]))]
