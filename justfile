@@ -156,7 +156,7 @@ contracts-check: (setup "dev,demo")
 # The tests of pure functions and of the contracts
 [group('parts')]
 unit: (setup "dev,demo")
-    @pytest -q -m "{{ fast }}" tests/unit tests/contract
+    @pytest -q -n 2 -m "{{ fast }}" tests/unit tests/contract
 
 # Is requirements.lock what pyproject.toml asks for? (asks the package index)
 [group('parts')]
