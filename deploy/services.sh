@@ -4,7 +4,8 @@
 #     deploy/services.sh [DATA FOLDER]
 #
 # Scale any of them by starting more: CALLBOARD_NATS=$(cat DATA/urls/planner) python -m callboard_services.planner
-# Runs that ended are archived only with an extra: pip install 'callboard[ledger]'
+# Some need an extra: pip install 'callboard[ledger,memory,otlp]' archives runs that ended and signs audits, remembers,
+# and sends traces. What is not installed is left out.
 set -euo pipefail
 
 data=${1:-${CALLBOARD_DATA:-$HOME/.callboard}}
@@ -36,7 +37,11 @@ trap stop EXIT
 trap 'exit 0' INT TERM
 
 start server "$python" -m callboard.server --data "$data" --port "${CALLBOARD_PORT:-4222}"
-for service in ledger guard approval planner tools models gateway; do
+services=(ledger guard approval planner tools models)
+if "$python" -c 'import importlib.util as find; exit(find.find_spec("lancedb") is None)'; then
+    services+=(memory)
+fi
+for service in "${services[@]}" gateway; do
     url=$(<"$data/urls/$service")
     CALLBOARD_NATS=$url start "$service" "$python" -m "callboard_services.$service" --data "$data"
 done
