@@ -13,6 +13,7 @@ from callboard_contracts import call, guard, ids, run, wire
 from callboard_contracts.journal import Record
 from callboard_contracts.subjects import Subject
 from callboard_services.ledger.fold import fold
+from callboard_services.ledger.history import Runs, runs
 from callboard_services.ledger.queries import OneRun, one_run
 from callboard_services.ledger.store import Store
 from callboard_services.ledger.tables import At, Rows
@@ -145,6 +146,37 @@ def test_a_paused_run_says_so_until_it_goes_on_and_its_end_is_not_overwritten() 
 
     anyio.run(write)
     assert found == ["paused", "running", "failed"]
+
+
+def test_a_run_that_waits_for_a_person_says_so_and_is_found_by_that_also_after_a_pause() -> None:
+    sink, found = ListSink(), []
+
+    async def write() -> None:
+        play = Play(sink)
+        await play.accept(ROOT)
+        for event in (
+            run.Parked(at_ms=1, nth=1, calls=(ids.call_id(ROOT, 1, 0),)),
+            run.Paused(at_ms=2, nth=1),
+            run.Resumed(at_ms=3, nth=2),
+            run.Parked(at_ms=4, nth=2),
+        ):
+            await play.record("run", ROOT, event)
+            found.append((shown(sink, batch=1)["status"], listed(sink, "waiting"), listed(sink, "running")))
+
+    anyio.run(write)
+    waits: tuple[str, list[str], list[str]] = ("waiting", ["waiting"], [])
+    assert found == [waits, ("paused", [], []), waits, ("running", [], ["running"])]
+
+
+def listed(sink: ListSink, status: str) -> list[str]:
+    """Return the statuses of the runs that are found by one."""
+    with TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "ledger.db")
+        try:
+            folded(store, sink, batch=100)
+            return [row["status"] for row in runs(store, "default", Runs(status=status))]
+        finally:
+            store.close()
 
 
 def test_the_turns_of_a_run_that_lives_are_its_questions_for_a_step_and_nothing_else() -> None:

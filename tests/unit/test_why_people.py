@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from callboard.why import Durable, Facts, Reason, Stored, why
+from callboard.why import Durable, Facts, Reason, Stored, fold, why
 from callboard_contracts import approval, guard, run
 from callboard_contracts.journal import Event
 from tests.unit.asking import CALL, RULE, HeldOf, ask, pay, requested
@@ -53,6 +53,14 @@ def test_who_approved_already_and_who_may_decide_by_now_is_told() -> None:
         rule=two,
     )
     assert "group:finance, eve, group:bosses may decide (1 of 2 have approved), until" in reason.sentence
+
+
+def test_a_run_stands_as_waiting_while_a_person_decides_and_as_paused_when_it_is_both() -> None:
+    begun = fold.Own(begun=1, parked=(CALL,))
+    assert (begun.status(), begun.status(paused=True)) == ("waiting", "paused")
+    asked, parked = record(1, run.Called(turn=2, at_ms=NOW, calls=(pay(),))), run.Parked(at_ms=1, nth=1, calls=(CALL,))
+    assert fold.own((asked, record(2, parked))).parked == (CALL,)
+    assert fold.own((asked, record(2, parked), record(3, run.Parked(at_ms=2, nth=2)))).parked == ()
 
 
 def test_a_question_is_told_in_its_own_words() -> None:

@@ -16,7 +16,7 @@ from callboard_services.gateway.house import house_of
 from callboard_services.gateway.questions import ask
 from callboard_services.gateway.runs import as_told
 
-Status = Literal["", "running", "paused", "completed", "failed", "unachievable", "cancelled", "refused"]
+Status = Literal["", "running", "waiting", "paused", "completed", "failed", "unachievable", "cancelled", "refused"]
 
 
 class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,7 +21,7 @@ from callboard_services.gateway.questions import ask
 from callboard_services.gateway.turns import turns_by
 
 _INLINE_BYTES = 1024 * 1024
-_NO_OUTCOME = ("running", "paused", "completed")
+_NO_OUTCOME = ("running", "waiting", "paused", "completed")
 _SUMS = ("calls", "cost_micro_usd", "input_tokens", "output_tokens", "unpriced", "estimated")
 
 

@@ -24,7 +24,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ended(self) -> bool:
         """Whether it ended."""
-        return self.status not in ("queued", "running", "paused")
+        return self.status not in ("queued", "running", "waiting", "paused")
 
     def require_live(self) -> None:
         """Check that the run has not ended.

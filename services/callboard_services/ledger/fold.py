@@ -18,9 +18,9 @@ __all__ = ["At", "fold"]
 
 _BRIEF = 500
 
-_Life = run.Accepted | run.Ended | run.Refused | run.Paused | run.Resumed | guard.Closed
+_Life = run.Accepted | run.Ended | run.Refused | run.Paused | run.Resumed | run.Parked | guard.Closed
 _Silent = (
-    run.Noted | run.Deferred | run.Parked | run.Steered | run.Retried | run.Armed
+    run.Noted | run.Deferred | run.Steered | run.Retried | run.Armed
     | guard.Opened | guard.Held | guard.Postponed | guard.Answered | guard.Withdrawn | guard.Waiting
     | guard.Cancelled | guard.Paused | guard.Resumed | guard.Steered
     | guard.Closing | guard.Armed
@@ -71,7 +71,9 @@ def _life(rows: Rows, at: At, event: _Life | _Silent) -> None:
             rows.run(at.run, at.tenant)["status"] = "paused"
         case run.Resumed():
             rows.run(at.run, at.tenant)["status"] = "running"
-        case run.Noted() | run.Deferred() | run.Parked() | run.Steered() | run.Retried() | run.Armed():
+        case run.Parked():
+            rows.run(at.run, at.tenant)["waiting"] = len(event.calls)
+        case run.Noted() | run.Deferred() | run.Steered() | run.Retried() | run.Armed():
             return
         case (
             guard.Opened() | guard.Held() | guard.Postponed() | guard.Answered() | guard.Withdrawn() | guard.Waiting()

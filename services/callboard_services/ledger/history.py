@@ -76,7 +76,10 @@ class _Asked:
         self._given: dict[str, Any] = {"tenant": tenant}
         if not question.children:
             self._where.append("runs.run = runs.tree")
-        for column, value in (("status", question.status), ("skill", question.skill), ("principal", question.user)):
+        status = "running" if question.status == "waiting" else question.status
+        if status == "running":
+            self._add(f"COALESCE(waiting, 0) {'>' if question.status == 'waiting' else '='} 0")
+        for column, value in (("status", status), ("skill", question.skill), ("principal", question.user)):
             if value:
                 self._add(f"{column} = :{column}", **{column: value})
         self._within("COALESCE(accepted_ms, 0)", "runs.run", self._where)

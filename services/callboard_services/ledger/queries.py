@@ -53,6 +53,9 @@ def shown(store: Store, row: Row) -> Row:
     turns = sums.pop("asked", None) if row["turns"] is None else row["turns"]
     sums.pop("asked", None)
     told = {"labels": msgspec.json.decode(row["labels"] or "{}"), "archived": row["archived"] is not None}
+    told |= {"waiting": row["waiting"] or 0}
+    if row["status"] == "running" and row["waiting"]:
+        told["status"] = "waiting"
     is_root = row["run"] == row["tree"]
     tree = tree_sums(store, row["tenant"], row["tree"])["cost_micro_usd"] if is_root else sums["cost_micro_usd"]
     return {name: row[name] for name in RUN} | sums | told | {"turns": turns, "tree_cost_micro_usd": tree}

@@ -8,7 +8,7 @@
 from callboard_services.ledger import approvals
 from callboard_services.ledger.tables import CALL, CALL_KEY, RUN, RUN_KEY, SUMS, TREE, TREE_KEY
 
-FORMAT = 4
+FORMAT = 5
 """Raise it when the tables change: they are then built anew, from the archive and the journal."""
 
 DAY_MS = 86_400_000

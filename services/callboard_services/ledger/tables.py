@@ -9,10 +9,11 @@ from callboard_contracts import ids
 RUN: Final = (
     "run", "tree", "parent", "tenant", "skill", "skill_digest", "objective", "model", "principal", "labels", "status",
     "code", "reason", "turns", "accepted_ms", "deadline_ms", "ended_ms", "budget", "committed", "retry_of", "closed_ms",
-    "archived",
+    "archived", "waiting",
 )  # fmt: skip
 """The columns of a run. `closed_ms` is a root's alone: when the guard closed its tree. `archived` is 1 when its records
-are in this ledger's files, 0 when they were not whole any more: then they are in another's."""
+are in this ledger's files, 0 when they were not whole any more: then they are in another's. `waiting` is the number of
+its calls that wait for a person."""
 
 CALL: Final = (
     "call", "run", "tree", "tenant", "tool", "turn", "model", "status", "asked_ms", "granted_ms", "ended_ms",

@@ -70,7 +70,7 @@ def _sentence(word: "Word", told: tuple[str, str]) -> str:
     if word.paused_above:
         return f"It belongs to {word.paused_above}, which is paused: it goes on when that one is resumed."
     done, idle = told
-    was = f"has ended ({word.was})" if word.was not in ("queued", "running", "paused") else "is told to end"
+    was = f"has ended ({word.was})" if word.was not in ("queued", "running", "waiting", "paused") else "is told to end"
     return done if word.changed else idle.format(was=was)
 
 

@@ -23,7 +23,14 @@ _GOAL = 12
 """The least room for a goal."""
 _SPARED = ("TOOK", "TURNS")
 """What a narrow terminal does without."""
-_COLORS = {"completed": "green", "running": "cyan", "queued": "cyan", "paused": "yellow", "cancelled": "yellow"}
+_COLORS = {
+    "completed": "green",
+    "running": "cyan",
+    "queued": "cyan",
+    "waiting": "yellow",
+    "paused": "yellow",
+    "cancelled": "yellow",
+}
 
 
 @app.command(name="ls")
@@ -173,6 +180,8 @@ async def _show(where: Where, run: str, *, json: bool) -> int:
 def _next(found: "Run") -> None:
     if found.status == "paused":
         print(f"It is paused: `callboard runs resume {found.run}` lets it go on.")
+    elif found.status == "waiting":
+        print(f"It waits for a person: `callboard approvals show {found.run}` shows what is to be decided.")
     else:
         print(f"It is not over: `callboard runs tail {found.run}` follows it.")
     print(f"`callboard runs why {found.run}` tells what it waits for.")

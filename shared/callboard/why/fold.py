@@ -27,6 +27,8 @@ class Own(msgspec.Struct, frozen=True, kw_only=True):
     ended: run.Ended | run.Refused | None = None
     ended_ms: int = 0
     paused: run.Paused | None = None
+    parked: tuple[str, ...] = ()
+    """Calls that wait for a person, themselves or in a sub-agent."""
     deferred: run.Deferred | None = None
     open: dict[str, Asked] = {}
     refused: tuple[run.Taken, ...] = ()
@@ -34,7 +36,7 @@ class Own(msgspec.Struct, frozen=True, kw_only=True):
     last_ms: int = 0
 
     def status(self, *, paused: bool = False) -> str:
-        """Return how the run stands: `queued`, `running`, `paused`, or how it ended.
+        """Return how the run stands: `queued`, `running`, `waiting` for a person, `paused`, or how it ended.
 
         :param paused: the guard says that the run or one above it is paused, of which it may not have heard.
         """
@@ -42,6 +44,8 @@ class Own(msgspec.Struct, frozen=True, kw_only=True):
             return self.ended.status if isinstance(self.ended, run.Ended) else "refused"
         if paused or self.paused is not None:
             return "paused"
+        if self.parked:
+            return "waiting"
         return "running" if self.begun else "queued"
 
 
@@ -105,6 +109,8 @@ def _own(state: Own, record: Stored, event: run.Event) -> Own:
             return msgspec.structs.replace(state, paused=event)
         case run.Resumed():
             return msgspec.structs.replace(state, paused=None)
+        case run.Parked():
+            return msgspec.structs.replace(state, parked=event.calls)
         case run.Ended() | run.Refused():
             return msgspec.structs.replace(state, ended=event, ended_ms=record.time_ms)
         case _:  # what was noted, steered, armed or is to be retried does not say what is waited for

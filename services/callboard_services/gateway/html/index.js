@@ -1,4 +1,4 @@
-const STATUSES = ["all", "running", "paused", "completed", "failed", "unachievable", "cancelled", "refused"];
+const STATUSES = ["all", "running", "waiting", "paused", "completed", "failed", "unachievable", "cancelled", "refused"];
 let status = "all";
 let older = [];
 let next = null;
