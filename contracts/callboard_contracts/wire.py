@@ -34,6 +34,8 @@ FENCE_SUBJECT: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
 SCHEDULE: Final = "Nats-Schedule"
 SCHEDULE_TARGET: Final = "Nats-Schedule-Target"
 
+READING: Final = frozenset({"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Num-Pending", "Nats-Last-Sequence"})
+"""Headers that a direct get adds, which say how a message was read. Its exact time, `Nats-Time-Stamp`, is not one."""
 INLINE_BYTES: Final = 32 * 1024
 """A value larger than this goes to the blob store; the record carries its digest."""
 

@@ -1,7 +1,7 @@
 """Tasks that run beside each other, in the order they began."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -41,3 +41,15 @@ class Tasks:
         """Cancel all of them, and wait until they have ended."""
         self.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+
+async def finished(work: Awaitable[T]) -> T:
+    """Wait for what must not be left half-done, also when cancelled meanwhile: it goes on all the same."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # nobody waits for it any more: what failed is done again by whoever follows
+        raise

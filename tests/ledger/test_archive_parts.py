@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from callboard.bus import Bus, layout, reader
+from callboard.lock import Lock
 from callboard.settings import from_environment
 from callboard.testing.records import BusSink, ListSink, Play
 from callboard_contracts import call, run, subjects
-from callboard_services.ledger.archive.lock import Lock
 from callboard_services.ledger.archive.message import Leaving, Message
 from callboard_services.ledger.archive.parquet import DamagedError, Entry, Writer
 from callboard_services.ledger.archive.reading import page, trees
@@ -162,11 +162,11 @@ def test_a_file_that_is_not_what_was_written_never_gets_its_name(tmp_path: Path)
 
 
 def test_a_folder_has_one_archiver_until_that_ends(tmp_path: Path) -> None:
-    with Lock(tmp_path / "archive") as first, Lock(tmp_path / "archive") as second:
+    with Lock(tmp_path / "archive" / ".lock") as first, Lock(tmp_path / "archive" / ".lock") as second:
         assert first.take()
         assert first.take()
         assert not second.take()
-    with Lock(tmp_path / "archive") as third:
+    with Lock(tmp_path / "archive" / ".lock") as third:
         assert third.take()
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from callboard.actor import Input
 from callboard.bus import Delivery, layout
-from callboard.bus.micro import announce
+from callboard.bus.micro import announce_tool
 from callboard.bus.registry import Registry
 from callboard.runtime import Source, Worker
 from callboard.service import Context
-from callboard_contracts import approval, names, run, subjects, wire
+from callboard_contracts import approval, run, subjects, wire
 from callboard_services.approval.actor import Approval
 from callboard_services.approval.human import ASK
 from callboard_services.approval.state import State
@@ -41,13 +41,7 @@ async def serve(context: Context) -> None:
     await registry.start()
     found = [Source(layout.journal(group), "approval", read_input, group) for group in range(context.groups)]
     worker: Worker[State] = Worker(context.bus, context.groups, Approval(), found, lambda: registry.facts)
-    micro = await announce(
-        context.bus,
-        name=names.token(ASK.name),
-        version=ASK.version,
-        description=ASK.description,
-        metadata={"callboard.tool": wire.encode(ASK).decode()},
-    )
+    micro = await announce_tool(context.bus, ASK)
     await worker.start()
     context.ready()
     await context.stop.wait()

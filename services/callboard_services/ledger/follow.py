@@ -5,17 +5,18 @@ acknowledged or delivered again. A page costs one request however many records i
 """
 
 import asyncio
-import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import structlog
 
 from callboard.bus import Bus, BusError, Delivery, reader
+from callboard.bus.streams import described
+from callboard.progress import Progress
+from callboard.tasks import finished
 from callboard_services.ledger.archive import index
 from callboard_services.ledger.batch import folded
 from callboard_services.ledger.store import Store
-from callboard_services.ledger.streams import described
 
 log = structlog.get_logger()
 
@@ -37,23 +38,18 @@ class StreamReplacedError(Exception):
     """The stream is not the one that was folded: the tables must be built anew."""
 
 
-class Follower:
+class Follower(Progress):
     """One journal's way into the tables."""
 
     def __init__(self, bus: Bus, store: Store, stream: str, created: str, position: int, through: int = 0) -> None:
+        super().__init__(position, asked_s=_BUSY_S)
         self.stream = stream
-        self.position = position
         self._bus = bus
         self._store = store
         self._created = created
         self._through = through
         """Up to here the archive may hold what the journal holds."""
         self._pause_s = _BUSY_S
-        self._look_at = 0.0
-        self._asked = 0
-        """How many wait for a record that was not folded yet."""
-        self._hurry = asyncio.Event()
-        self._moved = asyncio.Condition()
         self.watch: Callable[[list[Delivery]], None] = lambda _: None
         """Is shown all records that are committed, in their order."""
 
@@ -62,40 +58,13 @@ class Follower:
 
         :raises StreamReplacedError: start again with the position of the new stream.
         """
-        self._bus.on_reconnect.append(self._on_reconnect)
+        self._bus.on_reconnect.append(self._wake)
         try:
             async with reader.Pages(self._bus, self.stream, _EVERY, batch=_PAGE, most_bytes=_PAGE_BYTES) as pages:
                 while True:
                     await self._pause(await self._read_on(pages))
         finally:
-            self._bus.on_reconnect.remove(self._on_reconnect)
-
-    async def reached(self, seq: int, within_s: float) -> bool:
-        """Wait until the tables hold everything up to a sequence. False when they do not in time."""
-        if self.position >= seq:
-            return True
-        self._asked += 1
-        self._hurry.set()
-        try:
-            async with asyncio.timeout(within_s), self._moved:
-                await self._moved.wait_for(lambda: self.position >= seq)
-        except TimeoutError:
-            return False
-        finally:
-            self._asked -= 1
-        return True
-
-    def _on_reconnect(self) -> None:
-        self._look_at = 0.0
-        self._hurry.set()
-
-    async def _pause(self, pause_s: float) -> None:
-        if self._asked:
-            pause_s = min(pause_s, _BUSY_S)
-        if pause_s:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._hurry.wait()
+            self._bus.on_reconnect.remove(self._wake)
 
     async def _read_on(self, pages: reader.Pages) -> float:
         """Fold a page, and return how long to wait before the next. What fails is read again from the position."""
@@ -126,22 +95,10 @@ class Follower:
     async def _commit(self, batch: list[Delivery]) -> None:
         archived = await asyncio.to_thread(self._archived, batch) if batch[0].seq <= self._through else {}
         rows, seq = folded(self._bus, batch, archived), batch[-1].seq
-        await _finished(asyncio.to_thread(self._store.write, rows, self.stream, self._created, seq))
-        self.position = seq
+        await finished(asyncio.to_thread(self._store.write, rows, self.stream, self._created, seq))
         self.watch(batch)
-        async with self._moved:
-            self._moved.notify_all()
+        await self._move(seq)
 
     def _archived(self, batch: list[Delivery]) -> dict[index.Tree, int]:
         trees = {(tokens[1], tokens[4]) for tokens in (found.stored_subject.split(".") for found in batch)}
         return index.archived(self._store, self.stream, self._created, trees)
-
-
-async def _finished(work: Awaitable[None]) -> None:
-    """Wait for a thread, also when cancelled meanwhile: it goes on all the same, and nothing may overtake it."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

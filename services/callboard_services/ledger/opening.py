@@ -3,11 +3,8 @@
 import sqlite3
 from pathlib import Path
 
-import structlog
-
+from callboard_services.ledger import database
 from callboard_services.ledger.schema import FORMAT, SCHEMA
-
-log = structlog.get_logger()
 
 _SIZES = {
     "runs": "1000000 1000000 1",
@@ -36,29 +33,7 @@ So its plans are those for a long history from the beginning, and never change b
 
 def opened(path: Path) -> sqlite3.Connection:
     """Open the database; one that is damaged or of another format makes room for a new one."""
-    try:
-        return _connect(path)
-    except sqlite3.DatabaseError as error:
-        log.warning("building the tables anew", path=str(path), reason=str(error))
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        return _connect(path)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        found = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if found not in (0, FORMAT):
-            raise sqlite3.DatabaseError(f"its format is {found}, not {FORMAT}")
-        # What the last transactions held is read from the journal again after a power cut.
-        connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + SCHEMA)
-        if not found:
-            _tell_sizes(connection)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
+    return database.opened(path, SCHEMA, FORMAT, anew="building the tables anew", first=_tell_sizes)
 
 
 def _tell_sizes(connection: sqlite3.Connection) -> None:

@@ -84,7 +84,6 @@ CREATE VIEW IF NOT EXISTS facts AS SELECT one.tenant AS tenant, one.call AS call
     FROM costs AS one
     LEFT JOIN runs AS own ON own.tenant = one.tenant AND own.run = one.run
     LEFT JOIN runs AS root ON root.tenant = one.tenant AND root.run = one.tree;
-PRAGMA user_version = {FORMAT};
 """.replace("{estimated}", "(COALESCE(one.estimated, 0) OR (one.taken IS NULL AND one.cost > 0))")  # noqa: S608
 """`facts` are calls with all their dimensions: the user and the status are those of the tree's root, the skill is the
 run's own. Of what never answered, all that is charged was estimated."""

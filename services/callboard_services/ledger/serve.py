@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from callboard.bus import BusError, layout
+from callboard.bus.streams import described
 from callboard.service import Context
 from callboard_services.ledger.alerts.rules import Rule, read
 from callboard_services.ledger.alerts.watch import Watch
@@ -17,7 +18,6 @@ from callboard_services.ledger.archive.rebuild import Rebuild, enter_all
 from callboard_services.ledger.audit.auditor import Auditor
 from callboard_services.ledger.follow import Follower, StreamReplacedError
 from callboard_services.ledger.store import Store
-from callboard_services.ledger.streams import described
 from callboard_services.ledger.tending import DatabaseGoneError, seal, stay
 from callboard_services.ledger.traces.exporting import Exporting
 

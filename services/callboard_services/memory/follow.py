@@ -10,6 +10,7 @@ import structlog
 
 from callboard import crash
 from callboard.bus import Bus, BusError, Delivery, layout, reader
+from callboard.bus.streams import described
 from callboard_contracts import subjects
 from callboard_services.memory.changes import Changes
 from callboard_services.memory.folding import folded, quarantined
@@ -46,10 +47,10 @@ class Follower(Progress):
 
         :raises BusError: the broker does not answer. :raises OSError: the folder cannot be written.
         """
-        self._created, self.last = await self._described()
+        self._created, self.last = await described(self._bus, layout.MEMORY)
         while not (self.last or self._asked):
             await self._pause(_IDLE_S)
-            self._created, self.last = await self._described()
+            self._created, self.last = await described(self._bus, layout.MEMORY)
         position = await self._tables.open(self._created, self.last)
         self.hidden = await quarantined(self._bus)
         self._doubt = None
@@ -101,7 +102,7 @@ class Follower(Progress):
         if now < self._look_at:
             return
         await self._check()
-        created, self.last = await self._described()
+        created, self.last = await described(self._bus, layout.MEMORY)
         if created != self._created or self.last < self.position:
             raise DamagedError("the stream is not the one that was folded")
         if not self._tables.intact():
@@ -121,10 +122,6 @@ class Follower(Progress):
             await self._tables.check()
             self._doubt = None
             await self._move(self.position)
-
-    async def _described(self) -> tuple[str, int]:
-        info = await self._bus.api(f"STREAM.INFO.{layout.MEMORY}")
-        return str(info["created"]), int(info["state"]["last_seq"])
 
     async def _commit(self, batch: list[Delivery]) -> None:
         async for changes, seq in folded(self._bus, batch):

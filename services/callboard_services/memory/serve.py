@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from callboard.bus import BusError
+from callboard.lock import Lock
 from callboard.service import Context
 from callboard.tools import serving
 from callboard_contracts.errors import CallboardError
 from callboard_services.memory.embedding import INSTALL, missing, open_embedder
-from callboard_services.memory.lock import Lock
 
 if TYPE_CHECKING:
     from callboard_services.memory.house import Memory

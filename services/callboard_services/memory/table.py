@@ -5,10 +5,11 @@ One writer: what `apply` loses to `tidy` it does again. A reader sees one versio
 
 import asyncio
 import time
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from callboard.tasks import finished
 from callboard_services.memory import schema
 from callboard_services.memory.arrow import as_table
 from callboard_services.memory.changes import Changes
@@ -138,15 +139,3 @@ class Table(Reading):
 def _conflicts(error: RuntimeError) -> bool:
     """Tell whether a commit was lost to another one, and may be tried again."""
     return "conflict" in str(error).lower()
-
-
-async def finished(work: Awaitable[T]) -> T:
-    """Wait for a write, also when cancelled meanwhile: it goes on all the same, and nothing may overtake it."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # nobody waits for it any more: what failed is done again by whoever follows
-        raise

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import structlog
 
+from callboard.tasks import finished
 from callboard_contracts import names
 from callboard_services.memory import schema
 from callboard_services.memory.arrow import whole
 from callboard_services.memory.changes import Changes
 from callboard_services.memory.lance import FAILURES, MARK, connected, emptied
 from callboard_services.memory.position import Position
-from callboard_services.memory.table import BESIDE, Table, finished
+from callboard_services.memory.table import BESIDE, Table
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ import structlog
 
 from callboard.actor import Input
 from callboard.bus import Delivery, layout
-from callboard.bus.micro import announce
+from callboard.bus.micro import announce_tool
 from callboard.bus.registry import Registry
 from callboard.runtime import Source, Worker
 from callboard.service import Context
@@ -47,13 +47,7 @@ async def serve(context: Context) -> None:
         context.bus, context.groups, Planner(), sources(context.groups, clock), lambda: registry.facts
     )
     stop_answering = await context.bus.subscribe("cb.*.ask.planner.call", _Answers(context, worker).on_question)
-    micro = await announce(
-        context.bus,
-        name=names.token(AGENT.name),
-        version=AGENT.version,
-        description=AGENT.description,
-        metadata={"callboard.tool": wire.encode(AGENT).decode()},
-    )
+    micro = await announce_tool(context.bus, AGENT)
     await worker.start()
     context.ready()
     await context.stop.wait()

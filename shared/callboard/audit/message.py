@@ -1,12 +1,8 @@
 """A stored message, from the journal or from the archive, with nothing in it that says how it was read. Pure."""
 
-from typing import Final
-
 import msgspec
 
 from callboard_contracts import subjects, wire
-
-_READING: Final = frozenset({"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Num-Pending", "Nats-Last-Sequence"})
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -35,7 +31,7 @@ class Message(msgspec.Struct, frozen=True):
 
 def stored(seq: int, time_ms: int, subject: str, headers: dict[str, str], body: bytes) -> Message:
     """Return a message without the headers that say how it was read, in the order of their names."""
-    kept = {name: value for name, value in sorted(headers.items()) if name not in _READING}
+    kept = {name: value for name, value in sorted(headers.items()) if name not in wire.READING}
     return Message(seq, time_ms, subject, kept, body)
 
 

@@ -11,6 +11,8 @@ import msgspec
 
 from callboard.bus.bus import Bus
 from callboard.bus.message import Delivery
+from callboard_contracts import names, wire
+from callboard_contracts.tool import Spec
 
 INFO: Final = "$SRV.INFO"
 _TYPE = "io.nats.micro.v1.{}_response"
@@ -96,3 +98,19 @@ async def announce(
     announcement = Announcement(bus, name, version, description, metadata or {}, endpoint)
     await announcement.start()
     return announcement
+
+
+async def announce_tool(bus: Bus, spec: Spec, **more: Any) -> Announcement:
+    """Announce a tool as the registrar wants it. `more` is what else `announce` takes; metadata is added to the spec.
+
+    :raises NoAnswer: the broker does not answer.
+    """
+    metadata = {"callboard.tool": wire.encode(spec).decode()} | more.pop("metadata", {})
+    return await announce(
+        bus,
+        name=names.token(spec.name),
+        version=spec.version,
+        description=spec.description,
+        metadata=metadata,
+        **more,
+    )

@@ -26,7 +26,7 @@ from callboard.bus import (
     nak,
     term,
 )
-from callboard.bus.micro import Announcement, announce
+from callboard.bus.micro import Announcement, announce_tool
 from callboard.dead_letters import bury
 from callboard.tasks import Tasks
 from callboard.tools import attempt
@@ -262,13 +262,10 @@ def _account(served: _Served, order: Order, result: Result | None, seconds: floa
 
 async def _announced(bus: Bus, tool: Tool) -> Announcement:
     spec = tool.spec
-    token = names.token(spec.name)
-    return await announce(
+    return await announce_tool(
         bus,
-        name=token,
-        version=spec.version,
-        description=spec.description,
-        metadata={"callboard.tool": wire.encode(spec).decode(), "callboard.started": str(int(time.time() * 1000))},
+        spec,
+        metadata={"callboard.started": str(int(time.time() * 1000))},
         subject=layout.tool_consumer(spec.name)["filter_subjects"][0],
         queue=names.durable(spec.name),
     )

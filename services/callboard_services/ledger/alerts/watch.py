@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from callboard.bus import Bus, BusError
-from callboard.bus.message import rfc3339_ms
+from callboard.bus.streams import time_ms
 from callboard_contracts import notice, subjects, wire
 from callboard_services.ledger.alerts.judge import judge
 from callboard_services.ledger.alerts.rules import DAY_MINUTES, Rule
@@ -64,8 +64,7 @@ class Watch:
 
     async def _today(self) -> int:
         """Return the minute a day ago, by the broker's time, by which records are stamped."""
-        now = rfc3339_ms(str((await self._bus.api(f"STREAM.INFO.{self._stream}"))["ts"]))
-        return now // MINUTE_MS - DAY_MINUTES
+        return await time_ms(self._bus, self._stream) // MINUTE_MS - DAY_MINUTES
 
     async def _tidy(self) -> set[Moment]:
         """Forget what is too old to compare with, and return what is recent: a crash may have come before the look."""

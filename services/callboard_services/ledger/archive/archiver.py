@@ -15,9 +15,9 @@ import structlog
 
 from callboard import crash
 from callboard.bus import Bus, BusError, layout
-from callboard.bus.message import rfc3339_ms
+from callboard.bus.streams import time_ms
+from callboard.lock import Lock
 from callboard_services.ledger.archive import index
-from callboard_services.ledger.archive.lock import Lock
 from callboard_services.ledger.archive.message import Leaving
 from callboard_services.ledger.archive.parquet import Entry, Writer
 from callboard_services.ledger.archive.purger import Purger
@@ -49,7 +49,7 @@ class Archiver:
         self._created = created
         self._streams = list(created)
         self._retention_s = retention_s
-        self._lock = Lock(folder)
+        self._lock = Lock(folder / ".lock")  # readers of the folder skip what begins with a dot
         self._purger = Purger(bus, store, created)
 
     async def run(self) -> None:
@@ -79,7 +79,7 @@ class Archiver:
 
     async def _now_ms(self) -> int:
         """Return the broker's time, by which records are stamped."""
-        return rfc3339_ms(str((await self._bus.api(f"STREAM.INFO.{self._streams[0]}"))["ts"]))
+        return await time_ms(self._bus, self._streams[0])
 
     async def _file(self, until_ms: int) -> bool:
         """Write one file of what is due and enter it. False when nothing could be."""

@@ -3,9 +3,8 @@
 import msgspec
 
 from callboard.bus import Delivery
+from callboard_contracts import wire
 
-_KNOWN = frozenset({"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Num-Pending", "Nats-Last-Sequence"})
-"""Headers that a direct get adds and that have columns of their own. Its exact time stays."""
 _OVER = frozenset({"run.ended.v1", "run.refused.v1"})
 _CLOSED = "guard.closed.v1"
 
@@ -41,7 +40,7 @@ _record = msgspec.json.Decoder(_Record)
 
 def stored(found: Delivery) -> Message:
     """Return a message that was read from a stream."""
-    kept = {name: value for name, value in found.headers.items() if name not in _KNOWN}
+    kept = {name: value for name, value in found.headers.items() if name not in wire.READING}
     return Message(found.stream, found.seq, found.time_ms, found.stored_subject, kept, found.body)
 
 

@@ -10,6 +10,7 @@ import structlog
 
 from callboard.audit.signing import Signer, signer
 from callboard.bus import Bus, BusError, layout, reader
+from callboard.bus.streams import described
 from callboard_contracts import names, subjects, wire
 from callboard_contracts.audit import Checkpoint
 from callboard_contracts.errors import CallboardError
@@ -17,7 +18,6 @@ from callboard_services.ledger.audit.index import FILE, Index
 from callboard_services.ledger.audit.journal import SignedJournal
 from callboard_services.ledger.audit.pending import MOST
 from callboard_services.ledger.follow import Follower
-from callboard_services.ledger.streams import described
 
 log = structlog.get_logger()
 

@@ -3,23 +3,17 @@
 It can be deleted at any time: the stream AUDIT holds everything.
 """
 
-import sqlite3
 import threading
 from pathlib import Path
 
-import structlog
-
 from callboard_contracts.audit import Checkpoint
-
-log = structlog.get_logger()
+from callboard_services.ledger import database
 
 FILE = "audit.db"
 _FORMAT = 1
-_SCHEMA = f"""
-PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS tails (actor TEXT PRIMARY KEY, seq INTEGER, link TEXT, at INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY, created TEXT, seq INTEGER);
-PRAGMA user_version = {_FORMAT};
 """
 
 
@@ -28,7 +22,7 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._database = _opened(path)
+        self._database = database.opened(path, _SCHEMA, _FORMAT, anew="reading the checkpoints anew")
 
     def close(self) -> None:
         """Close it."""
@@ -61,28 +55,3 @@ class Index:
                 query = "SELECT * FROM tails WHERE actor >= ? AND actor < ? ORDER BY actor"
                 found += self._database.execute(query, (first, f"{first}~")).fetchall()
         return found
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """Open the database; one that is damaged or of another format makes room for a new one."""
-    try:
-        return _connect(path)
-    except sqlite3.DatabaseError as error:
-        log.warning("reading the checkpoints anew", path=str(path), reason=str(error))
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        return _connect(path)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        found = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if found not in (0, _FORMAT):
-            raise sqlite3.DatabaseError(f"its format is {found}, not {_FORMAT}")
-        connection.executescript(_SCHEMA)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection

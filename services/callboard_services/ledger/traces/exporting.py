@@ -12,13 +12,13 @@ from typing import Final
 import structlog
 
 from callboard.bus import Bus
+from callboard.bus.streams import described
+from callboard.lock import Lock
 from callboard.traces import Span, environment
 from callboard.traces.environment import Environment
 from callboard_contracts.errors import CallboardError
-from callboard_services.ledger.archive.lock import Lock
 from callboard_services.ledger.store import Store
-from callboard_services.ledger.streams import described
-from callboard_services.ledger.traces.kept import FILE, Kept, mark
+from callboard_services.ledger.traces.kept import FILE, LOCK, Kept, mark
 from callboard_services.ledger.traces.measuring import Measuring, stopped
 from callboard_services.ledger.traces.sender import Sender
 from callboard_services.ledger.traces.sending import Sending
@@ -89,7 +89,7 @@ class Exporting:
 
         :raises OSError: a certificate cannot be read. :raises sqlite3.Error: the folder cannot be written.
         """
-        with Lock(self._folder) as lock:
+        with Lock(self._folder / LOCK) as lock:
             while not await self._taken(lock):
                 if await stopped(self._stop, _TAKE_OVER_S):
                     return

@@ -3,28 +3,24 @@
 It lies apart from the ledger's tables: who deletes those and has them built anew sends no trace twice.
 """
 
-import sqlite3
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
-import structlog
 
+from callboard.lock import Lock
 from callboard.traces import Span, Tree
 from callboard.traces.metrics import Metrics
-from callboard_services.ledger.archive.lock import Lock
-
-log = structlog.get_logger()
+from callboard_services.ledger import database
 
 FILE = "position.db"
+LOCK = ".lock"
 _FORMAT = 1
-_SCHEMA = f"""
-PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS positions (stream TEXT PRIMARY KEY, created TEXT, seq INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS trees (tenant, tree, stream, state, PRIMARY KEY (tenant, tree)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS metrics (one INTEGER PRIMARY KEY, state);
-PRAGMA user_version = {_FORMAT};
 """
 _SAVE = "INSERT OR REPLACE INTO trees VALUES (?, ?, ?, ?)"
 _FORGET = "DELETE FROM trees WHERE tenant = ? AND tree = ?"
@@ -36,7 +32,9 @@ class Kept:
 
     def __init__(self, path: Path, now_ms: int) -> None:
         self._lock = threading.Lock()
-        self._database = _opened(path)
+        self._database = database.opened(
+            path, _SCHEMA, _FORMAT, anew="traces begin anew, with the trees that begin from now on"
+        )
         self._metrics = self._counted() or Metrics(now_ms)
 
     def close(self) -> None:
@@ -104,35 +102,10 @@ def mark(folder: Path, journals: Mapping[str, tuple[str, int]], now_ms: int) -> 
 
     :raises OSError: the folder cannot be written. :raises sqlite3.Error: nor can the file.
     """
-    with Lock(folder) as lock:
+    with Lock(folder / LOCK) as lock:
         if not lock.take():
             return  # another process reads them
         kept = Kept(folder / FILE, now_ms)
         for stream, (created, last) in journals.items():
             kept.begin(stream, created, last)
         kept.close()
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """Open the database; one that is damaged or of another format makes room for a new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return _connect(path)
-    except sqlite3.DatabaseError as error:
-        log.warning("traces begin anew, with the trees that begin from now on", path=str(path), reason=str(error))
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        return _connect(path)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        found = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if found not in (0, _FORMAT):
-            raise sqlite3.DatabaseError(f"its format is {found}, not {_FORMAT}")
-        connection.executescript(_SCHEMA)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection

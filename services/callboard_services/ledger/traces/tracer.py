@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from callboard.bus import Bus, BusError, Delivery, reader
+from callboard.tasks import finished
 from callboard.traces import At, Span, Tree, begun, fold
 from callboard_contracts import subjects, wire
 from callboard_contracts.journal import Record
@@ -70,7 +71,7 @@ class Tracer:
             spans, moved = await asyncio.to_thread(self._folded, found)
             if spans:
                 await self._send(self.stream, spans)
-            await _finished(self._commit(found[-1].seq, spans, moved))
+            await finished(self._commit(found[-1].seq, spans, moved))
         return more
 
     async def _commit(self, seq: int, spans: Sequence[Span], moved: Sequence[Tree]) -> None:
@@ -126,13 +127,3 @@ def _ended(tree: Tree, at: At, record: Record) -> list[Span]:
     except Exception:
         log.exception("record without a trace", tree=tree.tree, seq=at.seq)
         return []
-
-
-async def _finished(work: Awaitable[None]) -> None:
-    """Wait for what must not be left half-done, also when cancelled meanwhile."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

@@ -1,4 +1,4 @@
-"""The right to write in a folder, which the kernel gives back when its holder dies, however it dies."""
+"""The right to do something in a folder, which the kernel gives back when its holder dies, however it dies."""
 
 import contextlib
 import fcntl
@@ -27,6 +27,8 @@ class Lock:
 
         :raises OSError: the folder cannot be written.
         """
+        if self._handle >= 0:
+            return True
         self._path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         with contextlib.suppress(BlockingIOError):
